@@ -1,0 +1,282 @@
+// Package store keeps everything that Berth remembers in one SQLite file:
+// teams, environments, keys, users, sessions, projects, deployments and the
+// ledger of claims.
+//
+// Identity data is reached only through an [Env] and a team's data only
+// through a [Team]; both add their id to every statement, so a query across
+// environments or teams cannot be written by accident.
+//
+// Writes of many callers are committed together (see writer.go) and are
+// durable when they return. Errors are *fault.Error for what callers can act
+// on; everything else is internal.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver named "sqlite"
+
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/secret"
+)
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// readers is how many connections serve reads. Two cores gain nothing from
+// more, and each holds a page cache.
+const readers = 4
+
+// Options say how a database is opened.
+type Options struct {
+	Path string // file; its folder is made with mode 0700 when missing
+	// Shared lets several processes open the file at once. The ledger of a
+	// command line is shared; a server's database belongs to one process.
+	Shared bool
+	Now    func() time.Time // clock; default time.Now
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	path   string
+	box    *secret.Box
+	now    func() time.Time
+	reads  *sql.DB
+	writes *sql.DB
+	writer *writer
+	unlock func()
+	stmts  sync.Map // query -> *sql.Stmt of the read pool
+	envs   sync.Map // client ID -> identity.Environment, see environment.go
+}
+
+// Open opens or makes the database at o.Path with its key file beside it
+// (<path>.key, mode 0600), and brings its schema up to date.
+func Open(ctx context.Context, o Options) (db *DB, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	dir := filepath.Dir(o.Path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "cannot make the data folder %s", dir).
+			WithFix("choose a folder that can be written with --data DIR")
+	}
+	db = &DB{path: o.Path, now: o.Now, unlock: func() {}}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	if !o.Shared {
+		if db.unlock, err = lockFile(o.Path + ".lock"); err != nil {
+			return nil, err
+		}
+	}
+	if db.box, err = openKey(o.Path + ".key"); err != nil {
+		return nil, err
+	}
+	if err := touchPrivate(o.Path); err != nil {
+		return nil, err
+	}
+	if db.writes, err = openPool(ctx, o.Path, 1, false); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db.writes); err != nil {
+		return nil, err
+	}
+	if db.reads, err = openPool(ctx, o.Path, readers, true); err != nil {
+		return nil, err
+	}
+	if db.writer, err = startWriter(ctx, db.writes); err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close ends the writer after its queue is done and closes the file.
+func (db *DB) Close() error {
+	if db.writer != nil {
+		db.writer.stop()
+	}
+	var errs []error
+	for _, pool := range []*sql.DB{db.reads, db.writes} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	db.unlock()
+	db.unlock = func() {}
+	return errors.Join(errs...)
+}
+
+// Now returns the database's idea of the time.
+func (db *DB) Now() time.Time { return db.now() }
+
+// Box returns the sealing key of this database.
+func (db *DB) Box() *secret.Box { return db.box }
+
+// touchPrivate makes the file with mode 0600 before SQLite would make it with
+// the process's default; the -wal and -shm files take the same mode.
+func touchPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "cannot open the database %s", path).
+			WithFix("check the permissions of the folder, or choose another with --data DIR")
+	}
+	return f.Close()
+}
+
+func openKey(path string) (*secret.Box, error) {
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Several processes may start at once: the first link wins, all read it.
+		tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*")
+		if err != nil {
+			return nil, fmt.Errorf("make the server key: %w", err)
+		}
+		defer os.Remove(tmp.Name())
+		if _, err := tmp.Write(secret.NewKey()); err != nil {
+			return nil, fmt.Errorf("write the server key: %w", err)
+		}
+		if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+			return nil, fmt.Errorf("write the server key: %w", err)
+		}
+		if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("keep the server key: %w", err)
+		}
+		key, err = os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the server key: %w", err)
+		}
+	} else if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "cannot read the server key %s", path)
+	}
+	box, err := secret.NewBox(key)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "%s is not a server key", path).
+			WithFix("restore the key that belongs to this database; without it its secrets cannot be opened")
+	}
+	return box, nil
+}
+
+func openPool(ctx context.Context, path string, conns int, readOnly bool) (*sql.DB, error) {
+	q := url.Values{}
+	for _, p := range []string{"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-2000)"} {
+		q.Add("_pragma", p)
+	}
+	if readOnly {
+		q.Add("_pragma", "query_only(1)")
+	}
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	// Drivers skip options they do not know: read back what matters.
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		var got string
+		if err := pool.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
+			pool.Close()
+			return nil, fault.Wrap(err, fault.Invalid, "%s cannot be used as a database", path).
+				WithFix("if it is not one of Berth's databases, choose another folder with --data DIR")
+		}
+		if got != want {
+			pool.Close()
+			return nil, fmt.Errorf("open %s: pragma %s is %s, want %s", path, pragma, got, want)
+		}
+	}
+	return pool, nil
+}
+
+// migrate applies the migrations that the file does not have yet, each in a
+// transaction of its own, forward only.
+func migrate(ctx context.Context, pool *sql.DB) error {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer conn.Close()
+	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	sort.Strings(files)
+	for i, file := range files {
+		if err := migrateOne(ctx, conn, i+1, file); err != nil {
+			return err
+		}
+	}
+	var version int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if version > len(files) {
+		return fault.New(fault.Invalid, "the database was written by a newer Berth (schema %d, this one knows %d)", version, len(files)).
+			WithFix("run the newer version, or choose another folder with --data DIR")
+	}
+	return nil
+}
+
+func migrateOne(ctx context.Context, conn *sql.Conn, version int, file string) error {
+	text, err := migrations.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("migrate %s: %w", file, err)
+	}
+	var have int
+	err = conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have)
+	if err == nil && have < version {
+		if _, err = conn.ExecContext(ctx, string(text)); err == nil {
+			_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version))
+		}
+	}
+	end := "COMMIT"
+	if err != nil {
+		end = "ROLLBACK"
+	}
+	if _, endErr := conn.ExecContext(context.WithoutCancel(ctx), end); err == nil {
+		err = endErr
+	}
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", file, err)
+	}
+	return nil
+}
+
+// millis is how times are kept; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// isUnique reports whether err is a violated UNIQUE or PRIMARY KEY constraint.
+func isUnique(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed")
+}
+
+func notFound(what, id string) error {
+	return fault.New(fault.NotFound, "%s %q was not found", what, id).WithCode("entity_not_found")
+}
