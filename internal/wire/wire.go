@@ -56,6 +56,10 @@ type Call struct {
 	// may be repeated after a lost connection or a 5xx answer. GET, HEAD, PUT
 	// and DELETE always are. A 429 is repeated for every call: nothing was done.
 	Repeatable bool
+	// Doubt, when not nil, is set to true if any attempt may have been carried
+	// out although its answer was lost, broken or a 5xx: "already exists" may
+	// then mean this very call, and an error does not mean that nothing was done.
+	Doubt *bool
 }
 
 // StatusError is an answer outside 2xx. The three error shapes of WorkOS and
@@ -110,6 +114,9 @@ func (c *Client) Do(ctx context.Context, call Call) error {
 		err := c.once(ctx, call, body, contentType)
 		if err == nil {
 			return nil
+		}
+		if call.Doubt != nil && doubtful(err) {
+			*call.Doubt = true
 		}
 		wait, again := retryAfter(err, repeatable, attempt)
 		if !again || attempt >= retries || ctx.Err() != nil {
@@ -266,6 +273,15 @@ func retryAfter(err error, repeatable bool, attempt int) (time.Duration, bool) {
 		return max(d, backoff/4), true
 	}
 	return backoff, true
+}
+
+// doubtful reports whether the failed attempt may have been carried out.
+func doubtful(err error) bool {
+	if _, ok := errors.AsType[*unfinished](err); ok {
+		return !neverSent(err)
+	}
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && (e.Status >= 500 && e.Status != http.StatusNotImplemented || e.Status == http.StatusRequestTimeout)
 }
 
 // neverSent reports whether the request cannot have reached the other end.
