@@ -1,0 +1,21 @@
+const clientId = process.env.WORKOS_CLIENT_ID;
+const jwks = `https://api.workos.com/sso/jwks/${clientId}`;
+
+// AuthKit issues tokens in two forms; a backend that lists only one refuses the other.
+export default {
+  providers: [
+    {
+      type: "customJwt",
+      issuer: "https://api.workos.com/",
+      algorithm: "RS256",
+      applicationID: clientId,
+      jwks,
+    },
+    {
+      type: "customJwt",
+      issuer: `https://api.workos.com/user_management/${clientId}`,
+      algorithm: "RS256",
+      jwks,
+    },
+  ],
+};
