@@ -89,6 +89,9 @@ var (
 const (
 	textContrast    = 4.5
 	controlContrast = 3.0
+
+	// Coloured text on dark looks thinner than the ratio says.
+	darkLinkContrast = 6.0
 )
 
 // scheme is the brand's colours in one colour scheme.
@@ -104,7 +107,7 @@ type scheme struct {
 // the accent is, every text keeps 4.5:1 and every boundary 3:1.
 func (b Brand) schemes() (light, dark scheme) {
 	accent := b.accent()
-	light = deriveScheme(accent, rgb{0, 0, 0}, lightCard, lightPage)
+	light = deriveScheme(accent, rgb{0, 0, 0}, textContrast, lightCard, lightPage)
 	if contrast(accent, darkCard) < controlContrast {
 		if accent.saturation() < 0x18 {
 			accent = rgb{0xee, 0xf0, 0xf3} // a black brand is white in the dark
@@ -112,12 +115,12 @@ func (b Brand) schemes() (light, dark scheme) {
 			accent = accent.until(rgb{0xff, 0xff, 0xff}, controlContrast, darkCard)
 		}
 	}
-	dark = deriveScheme(accent, rgb{0xff, 0xff, 0xff}, darkCard, darkPage)
+	dark = deriveScheme(accent, rgb{0xff, 0xff, 0xff}, darkLinkContrast, darkCard, darkPage)
 	return light, dark
 }
 
 // deriveScheme adapts accent to its surfaces by moving towards the far end.
-func deriveScheme(accent, far rgb, surfaces ...rgb) scheme {
+func deriveScheme(accent, far rgb, linkContrast float64, surfaces ...rgb) scheme {
 	s := scheme{Accent: accent, OnAccent: textOn(accent)}
 	away := rgb{0, 0, 0}
 	if s.OnAccent == away {
@@ -125,7 +128,7 @@ func deriveScheme(accent, far rgb, surfaces ...rgb) scheme {
 	}
 	s.Hover = accent.mix(away, 0.12)
 	s.Edge = accent.until(far, controlContrast, surfaces...)
-	s.Link = accent.until(far, textContrast, surfaces...)
+	s.Link = accent.until(far, linkContrast, surfaces...)
 	return s
 }
 

@@ -1,9 +1,6 @@
 package web
 
-import (
-	"io"
-	"strconv"
-)
+import "io"
 
 // ConsolePage lists what a development server holds, at its root.
 type ConsolePage struct {
@@ -23,14 +20,6 @@ type ConsoleDeployment struct {
 	ClientID    string
 	Users       int
 	Links       []Link // for example Sign in, Inbox
-}
-
-// UserCount is the number of users in words.
-func (d ConsoleDeployment) UserCount() string {
-	if d.Users == 1 {
-		return "1 user"
-	}
-	return strconv.Itoa(d.Users) + " users"
 }
 
 // KindLabel is the kind in words; unlike the badge it names production too.

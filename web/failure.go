@@ -77,7 +77,7 @@ func (p HomepageNotFound) Render(w io.Writer, nonce string) error {
 	return view{
 		file: "homepage_not_found.html", Marker: "app-homepage-url-not-found", Title: "You are signed out", Wide: true,
 		Frame: p.Frame, Page: p,
-		Addition: snippet{Label: "Addition to convex.json", Text: homepageSnippet(p.Kind)},
+		Addition: homepageSnippet(p.Kind),
 	}.render(w, nonce)
 }
 

@@ -26,16 +26,13 @@ type mismatch struct {
 	Difference string   // where the two part, in words
 	First      []string // registered, visible text
 	More       []string
-	Snippet    snippet // empty when the address cannot be registered
-	Template   string  // entry for every branch's address; empty when there is none
+	Snippet    string // part of convex.json; empty when the address cannot be registered
+	Template   string // entry for every branch's address; empty when there is none
 }
 
 // marked is visible text in three parts; the middle one is the first character that
 // differs, and empty where the text ends instead.
 type marked struct{ Before, Mark, After string }
-
-// snippet is text to copy.
-type snippet struct{ Label, Text string }
 
 func newMismatch(asked string, registered []string, kind Kind, key string) mismatch {
 	m := mismatch{Asked: marked{Before: visible(asked)}}
@@ -57,7 +54,7 @@ func newMismatch(asked string, registered []string, kind Kind, key string) misma
 	if !registrable(asked) {
 		return m
 	}
-	m.Snippet = snippet{Label: "Addition to convex.json", Text: configureSnippet(kind, key, []string{asked})}
+	m.Snippet = configureSnippet(kind, key, []string{asked})
 	if u, err := url.Parse(asked); kind == Preview && err == nil && strings.HasSuffix(u.Hostname(), ".vercel.app") {
 		m.Template = u.Scheme + "://${buildEnv.VERCEL_BRANCH_URL}" + u.EscapedPath()
 	}
@@ -141,8 +138,9 @@ func split(text []rune, at int) marked {
 
 // quoted shows a single character; one that may look like another gets its number.
 func quoted(r rune) string {
-	s := "“" + visible(string(r)) + "”"
-	if r > unicode.MaxASCII {
+	shown := visible(string(r))
+	s := "“" + shown + "”"
+	if r > unicode.MaxASCII && shown == string(r) {
 		s += fmt.Sprintf(" (%U)", r)
 	}
 	return s
