@@ -165,6 +165,7 @@ CREATE TABLE deployments (
     reference   TEXT NOT NULL,
     auth_config TEXT NOT NULL DEFAULT '',
     providers   TEXT NOT NULL DEFAULT '[]',
+    version     INTEGER NOT NULL DEFAULT 0, -- counts changes, for optimistic writes
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     UNIQUE (project_id, kind, reference)

@@ -1,0 +1,337 @@
+// Package auth holds the use cases of sign-in: begin an authorization, check a
+// password, sign a user up, redeem a code, refresh, sign out. It knows the
+// rules of OAuth 2.0 (RFC 6749), PKCE (RFC 7636) and the security practice of
+// RFC 9700; it knows nothing of HTTP. The state of a sign-in in progress
+// travels sealed in the browser (see Flow); everything else is in the store.
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/token"
+)
+
+// Lifetimes, as WorkOS documents them unless said otherwise.
+const (
+	AccessLifetime  = 5 * time.Minute
+	SessionLifetime = 30 * 24 * time.Hour // configurable at WorkOS; ours is fixed for now
+	CodeLifetime    = 10 * time.Minute
+	FlowLifetime    = time.Hour        // how long a sign-in page may stay open
+	ReplayWindow    = 30 * time.Second // a refresh whose answer was lost may be repeated
+)
+
+// Service runs the use cases on one store.
+type Service struct {
+	db      *store.DB
+	keys    *Keyring
+	hasher  *Hasher
+	refresh *secret.Authenticator
+	baseURL func() string
+}
+
+// New returns a Service. baseURL is the public address of the server, without
+// a trailing slash; it is asked for each time because a server learns its port
+// only when it listens.
+func New(db *store.DB, keys *Keyring, hasher *Hasher, baseURL func() string) *Service {
+	return &Service{db: db, keys: keys, hasher: hasher, refresh: db.Box().Authenticator("refresh token"), baseURL: baseURL}
+}
+
+// Issuer returns the iss of an environment's tokens: what was set for it, or
+// <server>/user_management/<client ID>.
+func (s *Service) Issuer(e *store.Env) string {
+	if e.Issuer != "" {
+		return e.Issuer
+	}
+	return s.baseURL() + "/user_management/" + e.ClientID
+}
+
+// JWKS returns the JSON Web Key Set of an environment (RFC 7517 section 5).
+// It makes the environment's key when there is none, so that it never is empty.
+func (s *Service) JWKS(ctx context.Context, e *store.Env) (string, error) {
+	keys, err := e.PublicKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(keys) == 0 {
+		if _, err := s.keys.Signer(ctx, e); err != nil {
+			return "", err
+		}
+		if keys, err = e.PublicKeys(ctx); err != nil {
+			return "", err
+		}
+	}
+	return `{"keys":[` + strings.Join(keys, ",") + `]}`, nil
+}
+
+// Client is where a request comes from; it is kept with the session.
+type Client struct {
+	IPAddress string
+	UserAgent string
+}
+
+// Tokens is what a successful sign-in or refresh gives.
+type Tokens struct {
+	User         identity.User
+	Session      identity.Session
+	AccessToken  secret.String
+	RefreshToken secret.String
+	Method       string // authentication_method: Password, ...
+}
+
+// methodName is the spelling of authentication_method in answers; sessions
+// spell it in lower case.
+var methodName = map[string]string{"password": "Password", "magic_code": "MagicAuth", "sso": "SSO", "passkey": "Passkey"}
+
+func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, session identity.Session) (*Tokens, error) {
+	access := token.Access{Issuer: s.Issuer(e), ClientID: e.ClientID, UserID: u.ID, Session: session.ID,
+		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(), Lifetime: AccessLifetime}
+	if e.JWTTemplate != "" {
+		extra, err := token.RenderTemplate(e.JWTTemplate, map[string]any{"user": TemplateUser(u)})
+		if err != nil {
+			return nil, err
+		}
+		access.Extra = extra
+	}
+	signer, err := s.keys.Signer(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	jwt, err := signer.Sign(access.Claims())
+	if err != nil {
+		return nil, err
+	}
+	return &Tokens{User: u, Session: session, AccessToken: secret.String(jwt),
+		RefreshToken: s.refreshToken(e, session), Method: methodName[session.AuthMethod]}, nil
+}
+
+// TemplateUser returns the user object that JWT templates see.
+func TemplateUser(u identity.User) map[string]any {
+	metadata := map[string]any{}
+	for k, v := range u.Metadata {
+		metadata[k] = v
+	}
+	return map[string]any{
+		"id": u.ID, "email": u.Email, "email_verified": u.EmailVerified, "first_name": orNil(u.FirstName), "last_name": orNil(u.LastName),
+		"external_id": orNil(u.ExternalID), "locale": orNil(u.Locale), "profile_picture_url": orNil(u.ProfilePictureURL), "metadata": metadata,
+	}
+}
+
+func orNil(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// ErrSignUpClosed says that people cannot make accounts themselves here.
+var ErrSignUpClosed = fault.New(fault.Denied, "Sign-up is closed for this environment.").WithCode("sign_up_not_allowed")
+
+// SignUp makes a user with a password. Production environments refuse it while
+// addresses cannot be verified by mail: nobody may own an address by claiming it.
+func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password string) (identity.User, error) {
+	if e.Production {
+		return u, ErrSignUpClosed
+	}
+	if err := identity.CheckEmail(u.Email); err != nil {
+		return u, err
+	}
+	if err := identity.CheckPassword(password, u.Email); err != nil {
+		return u, err
+	}
+	hash, err := s.hasher.Hash(ctx, password)
+	if err != nil {
+		return u, err
+	}
+	u.PasswordHash = hash
+	return e.CreateUser(ctx, u)
+}
+
+// HashPassword hashes a password for a user made through the API.
+func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
+	return s.hasher.Hash(ctx, password)
+}
+
+// errCredentials is the one answer to a wrong password and an unknown user.
+func errCredentials(email string) error {
+	return fault.New(fault.Invalid, "Invalid credentials for '%s'.", email).WithCode("invalid_credentials")
+}
+
+// CheckPassword returns the user whose address and password these are. Unknown
+// users, users without a password and wrong passwords take the same time and
+// give the same error.
+func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, password string) (identity.User, error) {
+	u, err := e.UserByEmail(ctx, email)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return u, err
+	}
+	known := err == nil && u.PasswordHash != ""
+	ok, err := s.hasher.Verify(ctx, u.PasswordHash, password)
+	if err != nil {
+		return u, err
+	}
+	if !known || !ok {
+		return identity.User{}, errCredentials(email)
+	}
+	return u, nil
+}
+
+// PasswordGrant signs a user in without a browser (grant_type password).
+func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, password string, from Client) (*Tokens, error) {
+	u, err := s.CheckPassword(ctx, e, email, password)
+	if err != nil {
+		return nil, err
+	}
+	session, u, err := e.OpenSession(ctx, s.newSession(u.ID, "password", from))
+	if err != nil {
+		return nil, err
+	}
+	return s.tokens(ctx, e, u, session)
+}
+
+func (s *Service) newSession(userID, method string, from Client) identity.Session {
+	return identity.Session{ID: identity.NewID(identity.PrefixSession), UserID: userID, AuthMethod: method,
+		IPAddress: from.IPAddress, UserAgent: clip(from.UserAgent, 512), ExpiresAt: s.db.Now().Add(SessionLifetime)}
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}
+
+// Redemption is a request to redeem a code.
+type Redemption struct {
+	Code     string
+	Verifier string // PKCE code_verifier
+	// Authenticated says that the caller proved to be the environment's server
+	// with its API key.
+	Authenticated bool
+	From          Client
+}
+
+// Redeem spends an authorization code. A code begun with PKCE needs its
+// verifier; one begun without needs the API key.
+func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Tokens, error) {
+	hash := codeHash(r.Code)
+	code, err := e.Code(ctx, hash)
+	if err != nil && !errors.Is(err, store.ErrCode) {
+		return nil, err
+	}
+	if err == nil {
+		switch {
+		case code.CodeChallenge == "" && !r.Authenticated:
+			return nil, fault.New(fault.Unauthenticated, "the code was requested without PKCE, so the API key is needed to redeem it").WithCode("invalid_client")
+		case code.CodeChallenge == "" && r.Verifier != "":
+			return nil, fault.New(fault.Invalid, "code_verifier was sent, but the code was requested without code_challenge").WithCode("invalid_grant")
+		case code.CodeChallenge != "" && r.Verifier == "":
+			return nil, fault.New(fault.Invalid, "code_verifier is missing").WithCode("invalid_grant")
+		case code.CodeChallenge != "" && !verifierFits(code.CodeChallenge, r.Verifier):
+			return nil, fault.New(fault.Invalid, "code_verifier does not belong to this code").WithCode("invalid_grant")
+		}
+	}
+	// Spend it even when it looked unusable: a replay must be seen.
+	session, u, err := e.RedeemCode(ctx, hash, s.newSession("", "", r.From))
+	if err != nil {
+		return nil, err
+	}
+	return s.tokens(ctx, e, u, session)
+}
+
+func codeHash(code string) []byte {
+	sum := sha256.Sum256([]byte(code))
+	return sum[:]
+}
+
+// verifierFits compares per RFC 7636 section 4.6, method S256.
+func verifierFits(challenge, verifier string) bool {
+	sum := sha256.Sum256([]byte(verifier))
+	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
+}
+
+// SignOut ends a session and returns where the browser goes next: returnTo
+// when it is an allowed sign-out target, else the homepage of the deployment
+// that the session was opened for, else the environment's homepage, else "".
+func (s *Service) SignOut(ctx context.Context, sessionID, returnTo string) (*store.Env, string, error) {
+	e, err := s.db.EnvBySession(ctx, sessionID)
+	if err != nil {
+		return nil, "", err
+	}
+	session, err := e.EndSession(ctx, sessionID)
+	if err != nil {
+		return nil, "", err
+	}
+	if returnTo != "" {
+		allowed, err := s.signOutTargetAllowed(ctx, e, returnTo)
+		if err != nil || allowed {
+			return e, returnTo, err
+		}
+	}
+	home, err := e.HomepageFor(ctx, session.RedirectURI)
+	if err != nil {
+		return e, "", err
+	}
+	if home == "" {
+		home = e.HomepageURL
+	}
+	return e, home, nil
+}
+
+// signOutTargetAllowed holds return_to to what the environment knows: its
+// homepage, the homepages of its deployments, and the origins (with any path)
+// of its registered redirect URIs. WorkOS keeps a list of its own for this,
+// which its API does not show.
+func (s *Service) signOutTargetAllowed(ctx context.Context, e *store.Env, returnTo string) (bool, error) {
+	if identity.CheckRedirectURI(returnTo, false) != nil {
+		return false, nil
+	}
+	homes, err := e.ClaimedHomepages(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, home := range append(homes, e.HomepageURL) {
+		if home != "" && identity.MatchRedirectURI(home, returnTo) {
+			return true, nil
+		}
+	}
+	origin, err := identity.OriginOf(returnTo)
+	if err != nil {
+		return false, nil
+	}
+	uris, err := e.RedirectURIs(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range uris {
+		if registered, err := identity.OriginOf(r.URI); err == nil && registered == origin {
+			return true, nil
+		}
+		if strings.Contains(r.URI, "*") && matchesWildcardOrigin(r.URI, returnTo) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// matchesWildcardOrigin compares host and port of a wildcard redirect URI with
+// those of returnTo, whatever its path.
+func matchesWildcardOrigin(registered, returnTo string) bool {
+	base := func(uri string) string {
+		scheme, rest, _ := strings.Cut(uri, "://")
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			rest = rest[:i]
+		}
+		return scheme + "://" + rest + "/"
+	}
+	return identity.MatchRedirectURI(base(registered), base(returnTo))
+}

@@ -1,0 +1,211 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/store"
+)
+
+// Authorization is an authorization request (User Management, authorize) after
+// its parameters were read.
+type Authorization struct {
+	ClientID            string
+	RedirectURI         string
+	ResponseType        string
+	Provider            string
+	ConnectionID        string
+	OrganizationID      string
+	State               string
+	CodeChallenge       string
+	CodeChallengeMethod string
+	ScreenHint          string // sign-in or sign-up
+	LoginHint           string
+}
+
+// RedirectURIError says that a redirect URI is not registered. It is shown on
+// a page and never answered by a redirect (RFC 6749 section 4.1.2.1).
+type RedirectURIError struct {
+	Asked      string
+	Registered []string
+}
+
+func (e *RedirectURIError) Error() string {
+	return "redirect URI is not registered: " + e.Asked
+}
+
+// SelectorError says that neither provider, connection nor organization was named.
+type SelectorError struct{}
+
+func (SelectorError) Error() string { return "no provider, connection_id or organization_id" }
+
+// ReturnError is a failure that the application learns by a redirect.
+type ReturnError struct {
+	Code        string // error
+	Description string // error_description
+}
+
+func (e *ReturnError) Error() string { return e.Code + ": " + e.Description }
+
+// Flow is a sign-in in progress. It travels sealed between the pages, so that
+// the server keeps nothing for visitors who never finish.
+type Flow struct {
+	EnvironmentID string    `json:"e"`
+	ClientID      string    `json:"c"`
+	RedirectURI   string    `json:"r"`
+	State         string    `json:"s,omitempty"`
+	CodeChallenge string    `json:"k,omitempty"`
+	LoginHint     string    `json:"l,omitempty"`
+	SignUp        bool      `json:"u,omitempty"`
+	Browser       []byte    `json:"b"` // hash of the browser's cookie: a flow works only in the browser that began it
+	Begun         time.Time `json:"t"`
+}
+
+// challengePattern is RFC 7636 section 4.2 for S256: 43 base64url characters.
+var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// Begin checks an authorization request. browser is the value of the cookie
+// that ties the flow to one browser. Errors: fault NotFound for an unknown
+// client, *RedirectURIError and SelectorError for what must be shown on a
+// page, *ReturnError (with a Flow to return through) for the rest.
+func (s *Service) Begin(ctx context.Context, a Authorization, browser string) (*store.Env, *Flow, error) {
+	e, err := s.db.EnvByClientID(ctx, a.ClientID)
+	if err != nil {
+		return nil, nil, err
+	}
+	registered, err := e.RedirectURIs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	uris := make([]string, len(registered))
+	asked, found := a.RedirectURI, false
+	for i, r := range registered {
+		uris[i] = r.URI
+		if a.RedirectURI == "" && r.Default {
+			asked = r.URI
+		}
+	}
+	for _, uri := range uris {
+		found = found || asked != "" && identity.MatchRedirectURI(uri, asked)
+	}
+	if !found {
+		return e, nil, &RedirectURIError{Asked: a.RedirectURI, Registered: uris}
+	}
+	flow := &Flow{EnvironmentID: e.ID, ClientID: e.ClientID, RedirectURI: asked, State: a.State, CodeChallenge: a.CodeChallenge,
+		LoginHint: a.LoginHint, SignUp: a.ScreenHint == "sign-up", Browser: browserHash(browser), Begun: s.db.Now()}
+	back := func(code, description string) error { return &ReturnError{Code: code, Description: description} }
+	switch {
+	case a.ResponseType != "code":
+		return e, flow, back("unsupported_response_type", "response_type must be code.")
+	case a.Provider == "" && a.ConnectionID == "" && a.OrganizationID == "":
+		return e, nil, SelectorError{}
+	case a.Provider != "" && a.Provider != "authkit":
+		return e, flow, back("connection_invalid", "Provider "+a.Provider+" is not available on this server.")
+	case a.Provider == "" && a.ConnectionID != "":
+		return e, flow, back("connection_invalid", "Single sign-on connections are not available on this server.")
+	case a.Provider == "" && a.OrganizationID != "":
+		return e, flow, back("organization_invalid", "Organizations are not available on this server.")
+	case a.CodeChallenge == "" && a.CodeChallengeMethod != "":
+		return e, flow, back("invalid_request", "code_challenge_method was sent without code_challenge.")
+	case a.CodeChallenge != "" && a.CodeChallengeMethod != "S256":
+		return e, flow, back("invalid_request", "code_challenge_method must be S256.")
+	case a.CodeChallenge != "" && !challengePattern.MatchString(a.CodeChallenge):
+		return e, flow, back("invalid_request", "code_challenge must be the base64url form of a SHA-256 hash.")
+	case a.ScreenHint != "" && a.ScreenHint != "sign-up" && a.ScreenHint != "sign-in":
+		return e, flow, back("invalid_request", "screen_hint must be sign-up or sign-in.")
+	}
+	return e, flow, nil
+}
+
+func browserHash(cookie string) []byte {
+	sum := sha256.Sum256([]byte(cookie))
+	return sum[:]
+}
+
+// NewBrowser returns a fresh value for the cookie that ties flows to a browser.
+func NewBrowser() string { return rand.Text() }
+
+// SealFlow returns the flow as text for a form or URL.
+func (s *Service) SealFlow(f *Flow) (string, error) {
+	plain, err := json.Marshal(f)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(s.db.Box().Seal("sign-in flow", "", plain)), nil
+}
+
+// ErrFlow says that a sign-in page is too old, damaged, or of another browser.
+var ErrFlow = fault.New(fault.Invalid, "This sign-in page has expired or was opened in another browser.").
+	WithFix("Go back to the application and start again.").WithCode("flow_invalid")
+
+// OpenFlow reads what SealFlow returned, for the browser that began it.
+func (s *Service) OpenFlow(ctx context.Context, sealed, browser string) (*store.Env, *Flow, error) {
+	data, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		return nil, nil, ErrFlow
+	}
+	plain, err := s.db.Box().Open("sign-in flow", "", data)
+	if err != nil {
+		return nil, nil, ErrFlow
+	}
+	var f Flow
+	if err := json.Unmarshal(plain, &f); err != nil {
+		return nil, nil, ErrFlow
+	}
+	age := s.db.Now().Sub(f.Begun)
+	if age > FlowLifetime || age < -time.Minute || subtle.ConstantTimeCompare(f.Browser, browserHash(browser)) != 1 {
+		return nil, nil, ErrFlow
+	}
+	e, err := s.db.EnvByClientID(ctx, f.ClientID)
+	if err != nil || e.ID != f.EnvironmentID {
+		return nil, nil, ErrFlow
+	}
+	return e, &f, nil
+}
+
+// Finish makes an authorization code for the signed-in user and returns the
+// address that the browser goes to: the redirect URI with code and state. The
+// URI is checked once more: it may have been removed while the page was open.
+func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.User, method string) (string, error) {
+	registered, err := e.RedirectURIs(ctx)
+	if err != nil {
+		return "", err
+	}
+	var uris []string
+	for _, r := range registered {
+		uris = append(uris, r.URI)
+	}
+	if !identity.AllowedRedirectURI(uris, f.RedirectURI) {
+		return "", &RedirectURIError{Asked: f.RedirectURI, Registered: uris}
+	}
+	code := identity.NewULID() + rand.Text()[:16]
+	err = e.AddCode(ctx, identity.Code{Hash: codeHash(code), UserID: u.ID, RedirectURI: f.RedirectURI, CodeChallenge: f.CodeChallenge,
+		AuthMethod: method, ExpiresAt: s.db.Now().Add(CodeLifetime)})
+	if err != nil {
+		return "", err
+	}
+	return ReturnURL(f, url.Values{"code": {code}}), nil
+}
+
+// ReturnURL returns the redirect URI with parameters and the state appended; a
+// query that the URI already has is kept.
+func ReturnURL(f *Flow, params url.Values) string {
+	if f.State != "" {
+		params.Set("state", f.State)
+	}
+	sep := "?"
+	if strings.Contains(f.RedirectURI, "?") {
+		sep = "&"
+	}
+	return f.RedirectURI + sep + params.Encode()
+}

@@ -1,0 +1,542 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/secret"
+)
+
+const claimColumns = "id, placement_id, project, deployment, kind, branch, repository, host, owner, wants, homepage_url, state, lifetime, created_at, renewed_at, expires_at"
+
+func scanClaim(s scanner) (c claim.Claim, placementID string, err error) {
+	var sets string
+	var lifetime, created, renewed, expires int64
+	err = s.Scan(&c.ID, &placementID, &c.Project, &c.Deployment, &c.Kind, &c.Branch, &c.Repository, &c.Host, &c.Owner, &sets,
+		&c.HomepageURL, &c.State, &lifetime, &created, &renewed, &expires)
+	if err != nil {
+		return c, "", err
+	}
+	c.Lifetime = time.Duration(lifetime) * time.Millisecond
+	c.CreatedAt, c.RenewedAt, c.ExpiresAt = fromMillis(created), fromMillis(renewed), fromMillis(expires)
+	if err := json.Unmarshal([]byte(sets), &c.Sets); err != nil {
+		return c, "", fmt.Errorf("read claim %s: %w", c.ID, err)
+	}
+	return c, placementID, nil
+}
+
+const placementColumns = "id, slot, mode, project, state, owned, production, api_base, environment_id, environment_name, client_id, api_key, homepage_url, homepage_claim"
+
+func (t *Team) scanPlacement(s scanner) (p claim.Placement, key secret.String, err error) {
+	var sealed []byte
+	err = s.Scan(&p.ID, &p.Slot, &p.Mode, &p.Project, &p.State, &p.Owned, &p.Production, &p.APIBase, &p.EnvironmentID, &p.EnvironmentName,
+		&p.ClientID, &sealed, &p.HomepageURL, &p.HomepageClaim)
+	if err != nil || len(sealed) == 0 {
+		return p, "", err
+	}
+	plain, err := t.db.box.Open("placement key", p.ID, sealed)
+	return p, secret.String(plain), err
+}
+
+// PutClaim records what a deployment needs, before anything is asked of a
+// vendor, and says where its environment is or should be. An unchanged, fresh
+// claim is not written. Code removal_in_progress (Conflict) means that an
+// entry is just being removed: ask again shortly.
+func (t *Team) PutClaim(ctx context.Context, r claim.Request) (*claim.Grant, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	var g *claim.Grant
+	err := t.db.write(ctx, func(tx *tx) error {
+		now := t.db.now()
+		old, placementID, err := t.activeClaim(tx, r.Deployment)
+		if err != nil {
+			return err
+		}
+		p, err := t.place(tx, r, old, placementID, now)
+		if err != nil {
+			return err
+		}
+		c, changed := claim.Renew(old, r, now)
+		if c.ID == "" {
+			c.ID = identity.NewID(identity.PrefixClaim)
+		}
+		if changed {
+			if err := t.saveClaim(tx, c, p.ID); err != nil {
+				return err
+			}
+		}
+		g, err = t.grant(tx, c, p.ID)
+		if err != nil {
+			return err
+		}
+		g.Changed = changed
+		if err := t.refuseRemoving(tx, p.ID, c.Entries(), now); err != nil {
+			return err
+		}
+		return t.markRemoving(tx, p.ID, g.Superseded, now)
+	})
+	return g, err
+}
+
+// Claim returns the grant of a deployment without changing anything, or
+// NotFound.
+func (t *Team) Claim(ctx context.Context, deployment string) (*claim.Grant, error) {
+	var g *claim.Grant
+	err := t.db.write(ctx, func(tx *tx) error {
+		c, placementID, err := t.activeClaim(tx, deployment)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return fault.New(fault.NotFound, "no claim of deployment %q", deployment).WithCode("claim_not_found")
+		}
+		g, err = t.grant(tx, *c, placementID)
+		return err
+	})
+	return g, err
+}
+
+// Claims returns the team's claims, optionally of one project, oldest first,
+// each with its placement.
+func (t *Team) Claims(ctx context.Context, project string) ([]claim.Grant, error) {
+	var all []claim.Grant
+	places := map[string]claim.Placement{}
+	err := t.db.list(ctx, "SELECT "+placementColumns+" FROM placements WHERE team_id = $1", func(s scanner) error {
+		p, _, err := t.scanPlacement(s)
+		places[p.ID] = p
+		return err
+	}, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	live := map[string]int{}
+	err = t.db.list(ctx, "SELECT "+claimColumns+" FROM claims WHERE team_id = $1 ORDER BY project, deployment, id", func(s scanner) error {
+		c, placementID, err := scanClaim(s)
+		if err != nil {
+			return err
+		}
+		if c.State != claim.Releasing {
+			live[placementID]++
+		}
+		if project == "" || c.Project == project {
+			all = append(all, claim.Grant{Claim: c, Placement: places[placementID]})
+		}
+		return nil
+	}, t.ID)
+	for i := range all {
+		all[i].OtherLive = live[all[i].Placement.ID]
+		if all[i].Claim.State != claim.Releasing {
+			all[i].OtherLive--
+		}
+	}
+	return all, err
+}
+
+func (t *Team) activeClaim(tx *tx, deployment string) (*claim.Claim, string, error) {
+	c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND deployment = $2 AND state <> 'releasing'", t.ID, deployment))
+	if isNoRows(err) {
+		return nil, "", nil
+	}
+	return &c, placementID, err
+}
+
+// place finds or makes the placement of a request.
+func (t *Team) place(tx *tx, r claim.Request, old *claim.Claim, placementID string, now time.Time) (claim.Placement, error) {
+	if old != nil {
+		p, _, err := t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND id = $2", t.ID, placementID))
+		if err != nil {
+			return p, err
+		}
+		if p.Mode != r.Mode || p.Mode == claim.Shared && p.Slot != r.Slot(1) || p.APIBase != r.APIBase || p.Production != r.Production {
+			return p, fault.New(fault.Conflict, "deployment %s already has another environment (%s, %s)", r.Deployment, p.Mode, p.EnvironmentName).
+				WithFix("keep that placement, or release it first: berth prune --deployment %s", r.Deployment).WithCode("placement_differs")
+		}
+		return p, nil
+	}
+	generation := 1
+	if r.Mode == claim.Dedicated {
+		if err := tx.row("SELECT count(*) + 1 FROM placements WHERE team_id = $1 AND slot LIKE $2 ESCAPE '\\'", t.ID, escapeLike(r.Slot(0)[:len(r.Slot(0))-1])+"%").Scan(&generation); err != nil {
+			return claim.Placement{}, err
+		}
+		// Deleted placements leave gaps: go on until the number is free.
+		for {
+			var n int
+			if err := tx.row("SELECT count(*) FROM placements WHERE team_id = $1 AND slot = $2", t.ID, r.Slot(generation)).Scan(&n); err != nil {
+				return claim.Placement{}, err
+			}
+			if n == 0 {
+				break
+			}
+			generation++
+		}
+	}
+	p := claim.Placement{ID: identity.NewID(identity.PrefixPlacement), Slot: r.Slot(generation), Mode: r.Mode, Project: r.Project, State: "wanted", Owned: r.Given == nil,
+		Production: r.Production, APIBase: r.APIBase, EnvironmentName: r.EnvironmentName(generation)}
+	var sealed []byte
+	if r.Given != nil {
+		p.State, p.ClientID = "bound", r.Given.ClientID
+		sealed = t.db.box.Seal("placement key", p.ID, []byte(r.Given.APIKey.Reveal()))
+	}
+	_, err := tx.exec("INSERT INTO placements (team_id, created_at, updated_at, "+placementColumns+`) VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, '', $11, $12, $13, '', '')
+		ON CONFLICT (team_id, slot) DO NOTHING`,
+		t.ID, millis(now), p.ID, p.Slot, string(p.Mode), p.Project, p.State, p.Owned, p.Production, p.APIBase, p.EnvironmentName, p.ClientID, sealed)
+	if err != nil {
+		return p, err
+	}
+	p, _, err = t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND slot = $2", t.ID, p.Slot))
+	if err == nil && p.APIBase != r.APIBase {
+		return p, fault.New(fault.Conflict, "the shared environment %s is at %s, not at %s", p.EnvironmentName, p.APIBase, r.APIBase).WithCode("placement_differs")
+	}
+	return p, err
+}
+
+func escapeLike(s string) string {
+	var b []rune
+	for _, r := range s {
+		if r == '%' || r == '_' || r == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, r)
+	}
+	return string(b)
+}
+
+func (t *Team) saveClaim(tx *tx, c claim.Claim, placementID string) error {
+	sets, err := json.Marshal(c.Sets)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec("INSERT INTO claims (team_id, "+claimColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		ON CONFLICT (id) DO UPDATE SET branch = excluded.branch, repository = excluded.repository, host = excluded.host, owner = excluded.owner,
+		wants = excluded.wants, homepage_url = excluded.homepage_url, state = excluded.state, lifetime = excluded.lifetime,
+		renewed_at = excluded.renewed_at, expires_at = excluded.expires_at`,
+		t.ID, c.ID, placementID, c.Project, c.Deployment, string(c.Kind), c.Branch, c.Repository, c.Host, c.Owner, string(sets), c.HomepageURL, string(c.State),
+		c.Lifetime.Milliseconds(), millis(c.CreatedAt), millis(c.RenewedAt), millis(c.ExpiresAt))
+	return err
+}
+
+// grant gathers what is known around a claim.
+func (t *Team) grant(tx *tx, c claim.Claim, placementID string) (*claim.Grant, error) {
+	g := &claim.Grant{Claim: c}
+	var err error
+	g.Placement, g.APIKey, err = t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND id = $2", t.ID, placementID))
+	if err != nil {
+		return nil, err
+	}
+	g.Others, g.OtherLive, err = t.otherWants(tx, placementID, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	g.Owned, err = t.ownedEntries(tx, placementID)
+	if err != nil {
+		return nil, err
+	}
+	g.Superseded = g.Owned.Without(claim.Union(c.Entries(), g.Others))
+	return g, nil
+}
+
+func (t *Team) otherWants(tx *tx, placementID, exceptClaim string) (claim.Entries, int, error) {
+	var sets []claim.Entries
+	n := 0
+	err := tx.rows("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND placement_id = $2 AND id <> $3 AND state <> 'releasing'", func(s scanner) error {
+		c, _, err := scanClaim(s)
+		sets = append(sets, c.Sets...)
+		n++
+		return err
+	}, t.ID, placementID, exceptClaim)
+	return claim.Union(sets...), n, err
+}
+
+func (t *Team) ownedEntries(tx *tx, placementID string) (claim.Entries, error) {
+	var e claim.Entries
+	err := tx.rows("SELECT kind, value FROM owned_entries WHERE placement_id = $1", func(s scanner) error {
+		var kind, value string
+		err := s.Scan(&kind, &value)
+		if kind == "redirect_uri" {
+			e.RedirectURIs = append(e.RedirectURIs, value)
+		} else {
+			e.CORSOrigins = append(e.CORSOrigins, value)
+		}
+		return err
+	}, placementID)
+	return e.Normal(), err
+}
+
+// refuseRemoving refuses a claim on entries that another run is removing now.
+func (t *Team) refuseRemoving(tx *tx, placementID string, want claim.Entries, now time.Time) error {
+	var blocked string
+	err := tx.rows("SELECT value FROM owned_entries WHERE placement_id = $1 AND removing_until > $2", func(s scanner) error {
+		var value string
+		err := s.Scan(&value)
+		if slices.Contains(want.RedirectURIs, value) || slices.Contains(want.CORSOrigins, value) {
+			blocked = value
+		}
+		return err
+	}, placementID, millis(now))
+	if err == nil && blocked != "" {
+		return fault.New(fault.Conflict, "%s is being removed right now", blocked).WithFix("try again in a moment").WithCode("removal_in_progress")
+	}
+	return err
+}
+
+func (t *Team) markRemoving(tx *tx, placementID string, e claim.Entries, now time.Time) error {
+	return eachEntry(e, func(kind, value string) error {
+		_, err := tx.exec("UPDATE owned_entries SET removing_until = $4 WHERE placement_id = $1 AND kind = $2 AND value = $3",
+			placementID, kind, value, millis(now.Add(claim.RemovalLease)))
+		return err
+	})
+}
+
+func eachEntry(e claim.Entries, fn func(kind, value string) error) error {
+	for _, v := range e.RedirectURIs {
+		if err := fn("redirect_uri", v); err != nil {
+			return err
+		}
+	}
+	for _, v := range e.CORSOrigins {
+		if err := fn("cors_origin", v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Bind records the environment that was made for a placement. Of two runs that
+// made one each, the first wins: the other gets the winner's placement and must
+// remove its own.
+func (t *Team) Bind(ctx context.Context, placementID, environmentID, clientID string, apiKey secret.String) (claim.Placement, error) {
+	var p claim.Placement
+	err := t.db.write(ctx, func(tx *tx) (err error) {
+		sealed := t.db.box.Seal("placement key", placementID, []byte(apiKey.Reveal()))
+		_, err = tx.exec(`UPDATE placements SET state = 'bound', environment_id = $3, client_id = $4, api_key = $5, updated_at = $6
+			WHERE team_id = $1 AND id = $2 AND state = 'wanted'`, t.ID, placementID, environmentID, clientID, sealed, millis(t.db.now()))
+		if err != nil {
+			return err
+		}
+		p, _, err = t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND id = $2", t.ID, placementID))
+		if isNoRows(err) {
+			return notFound("placement", placementID)
+		}
+		return err
+	})
+	return p, err
+}
+
+// Intend records entries as Berth's own before they are sent to the vendor.
+func (t *Team) Intend(ctx context.Context, claimID string, add claim.Entries) error {
+	return t.db.write(ctx, func(tx *tx) error {
+		placementID, err := t.placementOf(tx, claimID)
+		if err != nil {
+			return err
+		}
+		now := t.db.now()
+		return eachEntry(add, func(kind, value string) error {
+			_, err := tx.exec("INSERT INTO owned_entries (placement_id, kind, value, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+				placementID, kind, value, millis(now))
+			return err
+		})
+	})
+}
+
+func (t *Team) placementOf(tx *tx, claimID string) (string, error) {
+	var id string
+	err := tx.row("SELECT placement_id FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&id)
+	if isNoRows(err) {
+		return "", notFound("claim", claimID)
+	}
+	return id, err
+}
+
+// Confirm records that the environment is as the claim wants it. removed are
+// superseded entries that are gone; homepage is the one that was set ("" for
+// none).
+func (t *Team) Confirm(ctx context.Context, claimID string, removed claim.Entries, homepage string) error {
+	return t.db.write(ctx, func(tx *tx) error {
+		placementID, err := t.placementOf(tx, claimID)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE claims SET state = 'live' WHERE team_id = $1 AND id = $2 AND state = 'pending'", t.ID, claimID); err != nil {
+			return err
+		}
+		if homepage != "" {
+			if _, err := tx.exec("UPDATE placements SET homepage_url = $3, homepage_claim = $4, updated_at = $5 WHERE team_id = $1 AND id = $2",
+				t.ID, placementID, homepage, claimID, millis(t.db.now())); err != nil {
+				return err
+			}
+		}
+		return forget(tx, placementID, removed)
+	})
+}
+
+func forget(tx *tx, placementID string, removed claim.Entries) error {
+	return eachEntry(removed, func(kind, value string) error {
+		_, err := tx.exec("DELETE FROM owned_entries WHERE placement_id = $1 AND kind = $2 AND value = $3", placementID, kind, value)
+		return err
+	})
+}
+
+// Release begins to release a claim and says what is to be removed. It can be
+// repeated until Released has been called.
+func (t *Team) Release(ctx context.Context, claimID string) (*claim.Release, error) {
+	var r *claim.Release
+	err := t.db.write(ctx, func(tx *tx) error {
+		c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID))
+		if isNoRows(err) {
+			return notFound("claim", claimID)
+		}
+		if err != nil {
+			return err
+		}
+		if c.Kind == claim.Prod {
+			return fault.New(fault.Denied, "%s is production: it is never released by clean-up", c.Deployment).WithCode("production_is_kept")
+		}
+		now := t.db.now()
+		c.State = claim.Releasing
+		if err := t.saveClaim(tx, c, placementID); err != nil {
+			return err
+		}
+		g, err := t.grant(tx, c, placementID)
+		if err != nil {
+			return err
+		}
+		r = &claim.Release{Claim: c, Placement: g.Placement, APIKey: g.APIKey, Remove: g.Owned.Without(g.Others)}
+		r.DeleteEnvironment = g.Placement.Owned && g.Placement.Mode == claim.Dedicated && !g.Placement.Production
+		if r.DeleteEnvironment {
+			if r.Placement.EnvironmentID == "" {
+				// The run that made it stopped before it could record it.
+				if r.Placement.EnvironmentID, _, err = tx.remembered(t.ID, EnvironmentKey(placementID)); err != nil {
+					return err
+				}
+			}
+			_, err := tx.exec("UPDATE placements SET state = 'deleting', updated_at = $3 WHERE team_id = $1 AND id = $2", t.ID, placementID, millis(now))
+			r.Placement.State = "deleting"
+			return err
+		}
+		return t.markRemoving(tx, placementID, r.Remove, now)
+	})
+	return r, err
+}
+
+// Released ends a release: the claim is forgotten, and with a deleted
+// environment its placement too. removed are the entries that are gone; the
+// others stay recorded as Berth's own.
+func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entries) error {
+	return t.db.write(ctx, func(tx *tx) error {
+		var state string
+		placementID, err := t.placementOf(tx, claimID)
+		if err != nil {
+			return err
+		}
+		if err := tx.row("SELECT state FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&state); err != nil {
+			return err
+		}
+		if state != string(claim.Releasing) {
+			return fault.New(fault.Conflict, "claim %s is %s, not being released", claimID, state).WithCode("not_releasing")
+		}
+		if err := forget(tx, placementID, removed); err != nil {
+			return err
+		}
+		if _, err := tx.exec("DELETE FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID); err != nil {
+			return err
+		}
+		_, err = tx.exec("DELETE FROM placements WHERE team_id = $1 AND id = $2 AND state = 'deleting'", t.ID, placementID)
+		return err
+	})
+}
+
+// EnvironmentKey is the Idempotency-Key with which a placement's environment is
+// made, APIKeyKey the one of its API key.
+func EnvironmentKey(placementID string) string { return placementID + "/environment" }
+
+// APIKeyKey: see EnvironmentKey.
+func APIKeyKey(placementID string) string { return placementID + "/api_key" }
+
+// Orphans are things without an owner.
+type Orphans struct {
+	Environments []identity.Environment // made here under a slot's name, but bound to no placement
+	Placements   []claim.Placement      // wanted or bound, but no claim is left
+}
+
+// Orphans lists environments of this team that no placement knows and that
+// carry a placement's idempotency key, and placements without a claim.
+// Environments made by people are never listed.
+func (t *Team) Orphans(ctx context.Context) (*Orphans, error) {
+	o := &Orphans{}
+	err := t.db.list(ctx, "SELECT "+environmentColumns+` FROM environments WHERE team_id = $1
+		AND id IN (SELECT result_id FROM idempotency WHERE team_id = $1 AND key LIKE 'placement\_%' ESCAPE '\')
+		AND id NOT IN (SELECT environment_id FROM placements WHERE team_id = $1)
+		AND id NOT IN (SELECT i.result_id FROM idempotency i JOIN placements p ON i.key = p.id || '/environment' WHERE i.team_id = $1)
+		ORDER BY id`, func(s scanner) error {
+		e, err := scanEnvironment(s)
+		o.Environments = append(o.Environments, e)
+		return err
+	}, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	err = t.db.list(ctx, "SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND mode = 'dedicated' AND id NOT IN (SELECT placement_id FROM claims WHERE team_id = $1) ORDER BY id",
+		func(s scanner) error {
+			p, _, err := t.scanPlacement(s)
+			o.Placements = append(o.Placements, p)
+			return err
+		}, t.ID)
+	return o, err
+}
+
+// HomepageFor returns the homepage of the deployment that registered a
+// redirect URI, or "" when no claim of this environment knows it. It makes
+// sign-out lead to the right place although many share the environment.
+func (e *Env) HomepageFor(ctx context.Context, redirectURI string) (string, error) {
+	best := ""
+	err := e.eachClaim(ctx, func(c claim.Claim) {
+		for i, set := range c.Sets {
+			if slices.Contains(set.RedirectURIs, redirectURI) && (best == "" || i == 0) {
+				best = c.HomepageURL
+			}
+		}
+	})
+	return best, err
+}
+
+// ClaimedHomepages returns the homepages of all live claims.
+func (e *Env) ClaimedHomepages(ctx context.Context) ([]string, error) {
+	var all []string
+	err := e.eachClaim(ctx, func(c claim.Claim) {
+		if c.HomepageURL != "" {
+			all = append(all, c.HomepageURL)
+		}
+	})
+	return all, err
+}
+
+func (e *Env) eachClaim(ctx context.Context, fn func(claim.Claim)) error {
+	return e.db.list(ctx, `SELECT c.id, c.placement_id, c.project, c.deployment, c.kind, c.branch, c.repository, c.host, c.owner, c.wants, c.homepage_url, c.state,
+		c.lifetime, c.created_at, c.renewed_at, c.expires_at
+		FROM claims c JOIN placements p ON p.id = c.placement_id WHERE p.team_id = $1 AND p.client_id = $2 AND c.state <> 'releasing'`, func(s scanner) error {
+		c, _, err := scanClaim(s)
+		if err == nil {
+			fn(c)
+		}
+		return err
+	}, e.TeamID, e.ClientID)
+}
+
+// Expired returns ids of claims whose lifetime is over, for the server's own clean-up.
+func (t *Team) Expired(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND (state = 'releasing' OR expires_at > 0 AND expires_at < $2)", func(s scanner) error {
+		var id string
+		err := s.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, t.ID, millis(t.db.now()))
+	return ids, err
+}
