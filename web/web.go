@@ -89,7 +89,12 @@ type Page interface {
 
 // Write sends p with the headers that the pages rely on: the policy of [CSP] with a
 // fresh nonce, no caching (pages carry CSRF tokens and e-mail addresses), no referrer,
-// no sniffing. formTargets are as for CSP. An error means that nothing was sent.
+// no sniffing. formTargets are as for CSP. When the page fails to render, nothing has
+// been sent.
+//
+// With no-referrer browsers send "Origin: null" with the pages' forms, and over plain
+// http to another machine no Sec-Fetch-Site either. So a check of those two headers
+// cannot replace the CSRF token in the forms' hidden fields.
 func Write(w http.ResponseWriter, status int, p Page, formTargets ...string) error {
 	nonce := rand.Text()
 	var b bytes.Buffer
