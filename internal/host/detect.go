@@ -246,7 +246,6 @@ func (d *detection) settleBranch() error {
 			b.warn("branch_overridden", "--branch "+strconv.Quote(o.Branch)+" replaces the branch of the build, "+quote(b.Branch)+" ("+b.BranchFrom+")", "")
 		}
 		b.Branch, b.BranchFrom = o.Branch, "--branch"
-		b.Fork = ""
 	}
 	if b.Kind == Preview && b.Branch == "" {
 		return fault.New(fault.Invalid, "the branch of this preview is unknown: %s sets no variable that names it", b.Host.Title()).

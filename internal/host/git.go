@@ -98,7 +98,7 @@ func (g Git) Info(ctx context.Context, dir string) (*Info, error) {
 		{&info.Branch, []string{"symbolic-ref", "--quiet", "--short", "HEAD"}},
 		{&info.Commit, []string{"rev-parse", "--verify", "--quiet", "HEAD^{commit}"}},
 	} {
-		if *ask.into, err = g.line(ctx, dir, ask.args...); fault.Is(err, fault.Unavailable) {
+		if *ask.into, err = g.line(ctx, dir, ask.args...); err != nil && !fault.Is(err, fault.NotFound) {
 			return nil, err
 		}
 	}
@@ -122,8 +122,7 @@ func (g Git) Info(ctx context.Context, dir string) (*Info, error) {
 
 // Heads is the complete list of branches that a remote has.
 type Heads struct {
-	remote   string
-	branches map[string]string
+	branches map[string]string // name without refs/heads/ to commit
 }
 
 // Has reports whether the remote has the branch.
@@ -148,11 +147,14 @@ func (g Git) RemoteBranches(ctx context.Context, dir, remote string) (*Heads, er
 	}
 	shown := quote(withoutUser(remote))
 	out, err := g.call(ctx, dir, "ls-remote", "--heads", "--", remote)
+	if fault.Is(err, fault.Interrupted) || fault.Code(err) == "git_missing" {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "the branches of the remote %s are unknown: git ls-remote did not answer", shown).
 			WithFix("run git ls-remote --heads in this folder to see why; nothing was taken for gone")
 	}
-	heads := &Heads{remote: remote, branches: map[string]string{}}
+	heads := &Heads{branches: map[string]string{}}
 	for line := range strings.Lines(string(out)) {
 		commit, ref, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		name, isHead := strings.CutPrefix(ref, "refs/heads/")
