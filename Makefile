@@ -5,12 +5,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 BENCH ?= .
+PKG ?= ./...
 
 # The version comes from -ldflags; asking git again would make a clone owned by somebody else fail.
 export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check format bench torture fuzz clean
+.PHONY: help setup build demo test check format race bench torture fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ check: ## what CI runs: format, vet, staticcheck, layout, all tests with the rac
 
 format: ## rewrite Go files in the standard format
 	@git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0 gofmt -w
+
+race: ## test PKG (./...) with the race detector as check does, without the rest
+	CGO_ENABLED=1 go test -race -gcflags='modernc.org/...=-race=false' $(PKG)
 
 bench: ## run the benchmarks (BENCH=regexp chooses)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...

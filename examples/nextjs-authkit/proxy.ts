@@ -12,7 +12,8 @@ const hosts = [
 // The sign-in must come back to the host that the visitor is on, because its
 // cookie is there. A host that is not registered gets the first of the list.
 function redirectUri(request: NextRequest): string | undefined {
-  const host = hosts.find((known) => known === request.nextUrl.host) ?? hosts[0];
+  const asked = request.headers.get("host");
+  const host = hosts.find((known) => known === asked) ?? hosts[0];
   return host ? `https://${host}/callback` : process.env.NEXT_PUBLIC_WORKOS_REDIRECT_URI;
 }
 
