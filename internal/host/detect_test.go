@@ -181,7 +181,7 @@ func TestDetect(t *testing.T) {
 			want{Fly, Preview, "feature/login", "", 8, "", []string{"https://pr-8-acme-web.fly.dev"}, "https://pr-8-acme-web.fly.dev", "", []string{"convex_preview_name"}}},
 		{"a GitLab merge request", with(gitlab, "CI_MERGE_REQUEST_IID", "7", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "feature/login"), Options{URLs: []string{"https://a.example.com"}},
 			want{CI, Preview, "feature/login", "abc123", 7, "5", []string{"https://a.example.com"}, "https://a.example.com", "", nil}},
-		{"a developer's machine", map[string]string{"HOME": "/home/dev"}, Options{},
+		{"a developer's machine", map[string]string{"TERM": "xterm"}, Options{},
 			want{None, Dev, "", "", 0, "", nil, "", "", nil}},
 		{"a production deployment from a developer's machine", nil, Options{Kind: Prod, URLs: []string{"https://www.example.com"}},
 			want{None, Prod, "", "", 0, "", []string{"https://www.example.com"}, "https://www.example.com", "", nil}},

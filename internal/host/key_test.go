@@ -113,17 +113,17 @@ func TestWorktreeID(t *testing.T) {
 		}
 		return got
 	}
-	a := id("machine-a", "/home/dev/web")
-	if a != id("machine-a", "/home/dev/web/") {
+	a := id("machine-a", "/src/ann/web")
+	if a != id("machine-a", "/src/ann/web/") {
 		t.Error("WorktreeID differs by a trailing slash")
 	}
-	if a == id("machine-b", "/home/dev/web") || a == id("machine-a", "/home/dev/web2") {
+	if a == id("machine-b", "/src/ann/web") || a == id("machine-a", "/src/ann/web2") {
 		t.Error("WorktreeID is the same for another machine or worktree")
 	}
-	if strings.Contains(a, "dev") && strings.Contains(a, "web") || Slug(a) != a {
+	if strings.Contains(a, "ann") && strings.Contains(a, "web") || Slug(a) != a {
 		t.Errorf("WorktreeID = %q, want a slug that does not show the path", a)
 	}
-	for _, bad := range [][2]string{{"", "/home"}, {"m", "home"}, {"m", ""}, {"m\x00", "/home"}} {
+	for _, bad := range [][2]string{{"", "/src"}, {"m", "home"}, {"m", ""}, {"m\x00", "/src"}} {
 		if got, err := WorktreeID(bad[0], bad[1]); !fault.Is(err, fault.Invalid) {
 			t.Errorf("WorktreeID(%q, %q) = %q, %v, want invalid", bad[0], bad[1], got, err)
 		}
