@@ -119,10 +119,11 @@ func parseAssignment(src []byte, pos, end int) (envEntry, bool) {
 	case p < end && src[p] == '=':
 		p++
 	case afterName < end && src[afterName] == ':' && afterName+1 < end && isBlank(src[afterName+1]):
-		p = afterName + 1
+		p = afterName + 2
 	default:
 		return e, false
 	}
+	first := p
 	p = skipBlank(src, p, end)
 	if p < end && (src[p] == '"' || src[p] == '\'' || src[p] == '`') {
 		close, next, ok := quoted(src, p, true)
@@ -147,6 +148,9 @@ func parseAssignment(src []byte, pos, end int) (envEntry, bool) {
 		value = value[1 : n-1] // dotenv strips outer quotes of a value like "a" "b" too
 	}
 	e.raw = span{p, p + len(strings.TrimRightFunc(string(src[p:stop]), unicode.IsSpace))}
+	if value == "" {
+		e.raw = span{first, first} // a value put there stands right after the sign
+	}
 	e.value, e.stmt.end = value, end
 	return e, true
 }
@@ -260,7 +264,7 @@ func encode(value string, quote byte) (text string, ok bool) {
 		return !strings.ContainsRune(value, rune(q)) && !strings.HasSuffix(value, `\`) &&
 			(q != '"' || !strings.ContainsAny(value, `\`))
 	}
-	if quote == 0 && bare {
+	if quote == 0 && (bare || value == "") {
 		return value, true
 	}
 	for _, q := range []byte{quote, '"', '\'', '`'} {
