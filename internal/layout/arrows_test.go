@@ -27,16 +27,17 @@ var arrows = map[string][]string{
 
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
-		"server/deploy", "server/dashboard", "server/berthapi",
+		"server/deploy", "server/dashboard", "server/berthapi", "server/route",
 		"web", "auth", "store", "token", "mail", "identity", "claim",
 	},
-	"server/authkit":   {"workos", "auth", "store", "identity"},
-	"server/platform":  {"workos", "auth", "store", "identity"},
-	"server/hosted":    {"web", "auth", "identity"},
-	"server/control":   {"convex", "deployment", "store"},
-	"server/deploy":    {"convex", "deployment", "store"},
-	"server/dashboard": {"web", "auth", "store", "claim", "identity"},
-	"server/berthapi":  {"berth", "claim", "auth", "store", "identity"},
+	"server/route":     {"identity"}, // handlers, errors and bodies: what the surfaces share
+	"server/authkit":   {"workos", "server/route", "auth", "store", "identity"},
+	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
+	"server/hosted":    {"server/route", "web", "auth", "identity"},
+	"server/control":   {"server/route", "convex", "deployment", "store"},
+	"server/deploy":    {"server/route", "convex", "deployment", "store"},
+	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
+	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
 
 	"auth":       {"store", "token", "mail", "identity"},
 	"store":      {"identity", "claim"},
