@@ -252,7 +252,10 @@ func (p *jsonParser) escaped(start int) (string, error) {
 }
 
 func (p *jsonParser) escape() (rune, error) {
-	c := p.peek()
+	if p.pos == len(p.text) {
+		return 0, errJSON
+	}
+	c := p.text[p.pos]
 	p.pos++
 	switch c {
 	case '"', '\\', '/':
