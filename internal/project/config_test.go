@@ -158,8 +158,10 @@ func TestFindings(t *testing.T) {
 
 func TestExpand(t *testing.T) { // R5, R6, R7
 	v := Values{
-		Auth:  func(n string) (string, bool) { return map[string]string{"WORKOS_CLIENT_ID": "client_1"}[n], true },
-		Build: func(n string) (string, bool) { return map[string]string{"VERCEL_URL": "a.vercel.app", "EMPTY": ""}[n], true },
+		Auth: func(n string) (string, bool) { return map[string]string{"WORKOS_CLIENT_ID": "client_1"}[n], true },
+		Build: func(n string) (string, bool) {
+			return map[string]string{"VERCEL_URL": "a.vercel.app", "EMPTY": ""}[n], true
+		},
 	}
 	for _, c := range []struct{ in, want, used, missing, code string }{
 		{"plain", "plain", "", "", ""},

@@ -145,7 +145,7 @@ func TestCookiePassword(t *testing.T) { // R44
 		t.Errorf("second Set = %v, %v, want the first password kept", changes, err)
 	}
 	for src, want := range map[string]EnvChange{
-		"WORKOS_COOKIE_PASSWORD=short\n":                                {Name: "WORKOS_COOKIE_PASSWORD", Action: EnvKept, Stale: true, Line: 1},
+		"WORKOS_COOKIE_PASSWORD=short\n":                                 {Name: "WORKOS_COOKIE_PASSWORD", Action: EnvKept, Stale: true, Line: 1},
 		"WORKOS_COOKIE_PASSWORD=0123456789012345678901234567890123456\n": {Name: "WORKOS_COOKIE_PASSWORD", Action: EnvKept, Line: 1},
 	} {
 		_, changes, err := ParseEnv([]byte(src)).Set([]EnvVar{v}, "")
