@@ -120,6 +120,7 @@ func TestFindings(t *testing.T) {
 		{"other case", `{"authKit":{"dev":{"configure":{"redirectURIs":[]}}}}`, CodeUnknownKey, "authKit.dev.configure.redirectURIs", `"redirectUris"`, "redirectUris"},
 		{"misspelt step", `{"authKit":{"dev":{"config":{}}}}`, CodeUnknownKey, "authKit.dev.config", "is ignored", "configure"},
 		{"misspelt authKit", `{"authkit":{}}`, CodeUnknownKey, "authkit", `did you mean "authKit"`, "authKit"},
+		{"authKit twice", `{"authKit":{},"authKit":{"dev":{}}}`, CodeDuplicateKey, "authKit", "only the last", "keep one"},
 		{"key twice", `{"authKit":{"dev":{},"dev":{}}}`, CodeDuplicateKey, "authKit.dev", "only the last", "keep one"},
 		{"chat-mangled (R13)", `{"authKit":{"dev":{"configure":{"redirectUris":["<http://localhost:3000/callback\"],>"]}}}}`, CodeMalformedURI, "authKit.dev.configure.redirectUris[0]", "do not belong", "write http://localhost:3000/callback"},
 		{"mangled template", `{"authKit":{"preview":{"configure":{"redirectUris":["<https://${buildEnv.VERCEL_URL}/callback>,"]}}}}`, CodeMalformedURI, "authKit.preview.configure.redirectUris[0]", "do not belong", "write https://${buildEnv.VERCEL_URL}/callback"},

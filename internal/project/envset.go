@@ -233,5 +233,31 @@ func (f *EnvFile) Change(path string, edited *EnvFile) FileChange {
 	return FileChange{Path: path, Before: f.src, After: edited.src, Mode: 0o600, Secret: true}
 }
 
-// String names the variables and never the values.
+// WriteEnv sets vars in an env file of the app and writes it when something
+// changed. It starts again when another process wrote the file meanwhile, so that
+// parallel runs lose nothing. wrote is false when the file was right already.
+func (a *App) WriteEnv(path string, vars []EnvVar, note string) (changes []EnvChange, wrote bool, err error) {
+	for range 50 {
+		f, err := a.ReadEnvFile(path)
+		if err != nil {
+			return nil, false, err
+		}
+		next, changes, err := f.Set(vars, note)
+		if err != nil {
+			return nil, false, err
+		}
+		written, err := a.Apply([]FileChange{f.Change(path, next)})
+		if fault.Code(err) == "file-changed" {
+			continue
+		}
+		return changes, len(written) > 0, err
+	}
+	return nil, false, fault.New(fault.Conflict, "%s keeps changing", path).
+		WithCode("file-changed").WithFix("stop what writes it, then run the command again")
+}
+
+// GoString is String, so that no debugging output holds a secret.
+func (f *EnvFile) GoString() string { return f.String() }
+
+// String names the number of variables and never the values.
 func (f *EnvFile) String() string { return fmt.Sprintf("env file with %d variables", len(f.Names())) }

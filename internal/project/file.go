@@ -29,6 +29,20 @@ type FileChange struct {
 // Changed reports whether applying c would write anything.
 func (c FileChange) Changed() bool { return !bytes.Equal(c.Before, c.After) }
 
+// String names the file and never its contents.
+func (c FileChange) String() string {
+	switch {
+	case !c.Changed():
+		return c.Path + " stays as it is"
+	case c.Before == nil:
+		return "new file " + c.Path
+	}
+	return "edit of " + c.Path
+}
+
+// GoString is String, so that no debugging output holds a secret.
+func (c FileChange) GoString() string { return c.String() }
+
 // maxFileSize bounds the files of an app folder that Berth reads whole.
 const maxFileSize = 4 << 20
 
@@ -42,6 +56,9 @@ func (a *App) readFile(name string) ([]byte, error) {
 	defer root.Close()
 	rel, err := a.local(name)
 	if err != nil {
+		return nil, err
+	}
+	if rel, err = resolveLink(root, rel); err != nil {
 		return nil, err
 	}
 	return readLimited(root, rel)
@@ -244,17 +261,22 @@ func (d disk) replace(root *os.Root, rel string, c FileChange) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	// Checked again at the last moment: an editor may have saved meanwhile.
+	folder, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() // also gives the lock back
+	// The file is compared again at the last moment, because an editor may have
+	// saved meanwhile. The lock makes that check and the rename one step among
+	// Berth processes; where a file system knows no locks it is not taken.
+	lockFolder(folder)
 	if err := unchanged(root, rel, c.Before); err != nil {
 		return err
 	}
 	if err := root.Rename(temp, rel); err != nil {
 		return err
 	}
-	if folder, err := root.Open(dir); err == nil {
-		folder.Sync() // best effort: some systems cannot sync a folder
-		folder.Close()
-	}
+	folder.Sync() // best effort: some systems cannot sync a folder
 	return nil
 }
 

@@ -2,10 +2,12 @@ package project
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -157,6 +159,19 @@ func TestApplyAndLinks(t *testing.T) {
 			t.Errorf("env/dev = %q, want the edit", got)
 		}
 	})
+	t.Run("an absolute link inside the app", func(t *testing.T) {
+		dir := writeTree(t, map[string]string{"package.json": "{}", "env/dev": "X=1\n"})
+		a := findApp(t, dir)
+		if err := os.Symlink(filepath.Join(dir, "env/dev"), a.EnvPath()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := setEnv(t, a, vars("A", "1")); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, filepath.Join(dir, "env/dev")); !strings.Contains(got, "A=1") {
+			t.Errorf("env/dev = %q, want the edit", got)
+		}
+	})
 	for _, c := range []struct{ name, target, code string }{
 		{"a link out of the app", "../outside", "symlink-outside"},
 		{"an absolute link out of the app", "/etc/hostname", "symlink-outside"},
@@ -185,5 +200,43 @@ func TestApplyAndLinks(t *testing.T) {
 	}
 	if _, err := a.ReadEnvFile(a.EnvPath()); fault.Code(err) != "not-a-file" {
 		t.Errorf("ReadEnvFile(folder) = %v, want code not-a-file", err)
+	}
+}
+
+func TestWriteEnvInParallelLosesNothing(t *testing.T) {
+	a := findApp(t, writeTree(t, map[string]string{"package.json": "{}", ".env.local": "MINE=1\n"}))
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			if _, wrote, err := a.WriteEnv(a.EnvPath(), vars(fmt.Sprintf("V%d", i), "x"), ""); err != nil || !wrote {
+				t.Errorf("WriteEnv(V%d) = %v, %v, want it written", i, wrote, err)
+			}
+		})
+	}
+	all.Wait()
+	f, err := a.ReadEnvFile(a.EnvPath())
+	if err != nil || len(f.Names()) != 9 {
+		t.Errorf("Names() = %q, %v, want all nine", f.Names(), err)
+	}
+	for _, n := range f.Names()[1:] {
+		if !f.Managed(n) {
+			t.Errorf("Managed(%s) = false, want true", n)
+		}
+	}
+	if _, wrote, err := a.WriteEnv(a.EnvPath(), vars("V0", "x"), ""); wrote || err != nil {
+		t.Errorf("WriteEnv of what is there = %v, %v, want no write", wrote, err)
+	}
+}
+
+func TestPrintingHoldsNoSecret(t *testing.T) { // R42
+	f := ParseEnv([]byte("WORKOS_API_KEY=sk_test_hidden\n"))
+	next, changes, err := f.Set(vars("B", "hidden2"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := f.Change("/x/.env.local", next)
+	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %+v %#v", f, f, f, change, change, []FileChange{change}, changes, CookiePassword())
+	if strings.Contains(text, "hidden") || strings.Contains(text, "aGlkZGVu") {
+		t.Errorf("printing gives %s, want no secret", text)
 	}
 }

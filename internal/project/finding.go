@@ -52,8 +52,13 @@ func (r *configReader) find(code, path string, line int, fix, message string, ar
 // lintKeys reports keys that the vendor's tool drops without a word.
 func (r *configReader) lintKeys() {
 	root := r.doc.root.Value.(*hujson.Object)
+	seen := map[string]bool{}
 	for _, m := range root.Members {
 		name := memberName(m)
+		if seen[name] && (name == "authKit" || name == "functions") {
+			r.find(CodeDuplicateKey, name, r.doc.line(&m.Name), "keep one of them", "%q is given twice; only the last one counts", name)
+		}
+		seen[name] = true
 		if name != "authKit" && closest(name, []string{"authKit"}) != "" {
 			r.find(CodeUnknownKey, name, r.doc.line(&m.Name), fmt.Sprintf("rename it to %q", "authKit"),
 				"%q is ignored: no sign-in is set up from it; did you mean %q?", abbreviate(name), "authKit")

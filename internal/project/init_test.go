@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tailscale/hujson"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/secret"
@@ -216,4 +217,39 @@ func TestLocalTemplates(t *testing.T) {
 			t.Errorf("LocalTemplates(%+v) (-want +got):\n%s", c.s, diff)
 		}
 	}
+}
+
+// FuzzMerge holds the law of every edit of convex.json: the result reads back,
+// what was there is still there, and the same edit again changes nothing (R10).
+func FuzzMerge(f *testing.F) {
+	for _, src := range []string{`{}`, "{\n\t\"a\" : [ ]\r\n}", `{"authKit":{"dev":{"configure":false}}}`, `{"authKit":1,"b":{"c":"d"}}`, "{\"a\":1,\n\"authKit\":{}}"} {
+		f.Add(src)
+	}
+	a := &App{Framework: Detect(map[string]string{"next": ""})}
+	wanted, _, err := a.authKit(InitOptions{Host: "vercel"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	wanted = object(field{"authKit", wanted})
+	f.Fuzz(func(t *testing.T, src string) {
+		doc, err := parseDocument("convex.json", []byte(src))
+		if err != nil || doc.root.Value.Kind() != '{' {
+			return
+		}
+		before := doc.root.Clone()
+		merge(&doc.root, wanted, layoutOf(doc), "")
+		after, err := parseDocument("convex.json", doc.root.Pack())
+		if err != nil {
+			t.Fatalf("merge into %q gives %s: %v", src, doc.root.Pack(), err)
+		}
+		if merge(&after.root, wanted, layoutOf(after), "") {
+			t.Errorf("second merge into %q adds to %s", src, doc.root.Pack())
+		}
+		for _, m := range before.Value.(*hujson.Object).Members {
+			name := memberName(m)
+			if kept := member(&after.root, name); kept == nil || name != "authKit" && string(kept.Pack()) != string(member(&before, name).Pack()) {
+				t.Errorf("merge into %q changes %q", src, name)
+			}
+		}
+	})
 }

@@ -40,7 +40,7 @@ func SystemListeners(ctx context.Context) ([]Listener, error) {
 	})
 }
 
-func unknown(err error, format string, args ...any) error {
+func listenersUnknown(err error, format string, args ...any) error {
 	return fault.Wrap(err, fault.Unsupported, format, args...).WithCode("listeners-unknown").
 		WithFix("say the port with --port")
 }
@@ -63,11 +63,11 @@ func procListeners(ctx context.Context, proc string) ([]Listener, error) {
 		}
 	}
 	if read == 0 {
-		return nil, unknown(nil, "%s/net/tcp cannot be read, so the listening ports are not known", proc)
+		return nil, listenersUnknown(nil, "%s/net/tcp cannot be read, so the listening ports are not known", proc)
 	}
 	entries, err := os.ReadDir(proc)
 	if err != nil {
-		return nil, unknown(err, "%s cannot be read, so the listening ports are not known", proc)
+		return nil, listenersUnknown(err, "%s cannot be read, so the listening ports are not known", proc)
 	}
 	parents := map[int]int{}
 	var found []Listener
@@ -165,7 +165,7 @@ func lsofListeners(ctx context.Context, run func(ctx context.Context, name strin
 	// exit code says nothing; only a missing lsof does.
 	out, err := run(ctx, "lsof", "-nP", "-iTCP", "-sTCP:LISTEN", "-Fpcn")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, unknown(err, "lsof is not installed, so the listening ports are not known")
+		return nil, listenersUnknown(err, "lsof is not installed, so the listening ports are not known")
 	}
 	found := parseLsofSockets(out)
 	if len(found) == 0 {

@@ -203,7 +203,7 @@ func TestPortChoice(t *testing.T) {
 			}
 		})
 	}
-	p, err := a.Port(t.Context(), PortQuery{Listeners: func(context.Context) ([]Listener, error) { return nil, unknown(nil, "no lsof") }})
+	p, err := a.Port(t.Context(), PortQuery{Listeners: func(context.Context) ([]Listener, error) { return nil, listenersUnknown(nil, "no lsof") }})
 	if err != nil || p.Source != PortDefault || !strings.Contains(p.Unknown, "no lsof") {
 		t.Errorf("Port(system cannot be asked) = %+v, %v, want the default and the reason", p, err)
 	}
