@@ -300,11 +300,14 @@ func (d *differ) variables() {
 func (d *differ) files() {
 	done := map[string]bool{}
 	for _, f := range d.Files {
-		have, there := d.actual.Files[f.Path]
-		if done[f.Path] || there && !f.Pending && bytes.Equal(have, f.Content) {
-			continue
+		if done[f.Path] {
+			continue // the first of a path counts
 		}
 		done[f.Path] = true
+		have, there := d.actual.Files[f.Path]
+		if there && !f.Pending && bytes.Equal(have, f.Content) {
+			continue
+		}
 		if f.Pending && d.actual.Environment != nil {
 			d.note(File, f.Path, "a value it needs was not found although the environment exists")
 			continue
@@ -335,8 +338,8 @@ func normalOrigins(list []string) []string {
 // normalOrigin writes an origin as a browser sends it, so that a slash or
 // capitals in one place do not register it again on every run.
 func normalOrigin(origin string) string {
-	origin = strings.TrimSpace(origin)
-	if o, err := identity.OriginOf(origin); err == nil {
+	origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
+	if o, err := identity.OriginOf(strings.ToLower(origin)); err == nil {
 		return o
 	}
 	return origin

@@ -71,20 +71,22 @@ func (t Target) summary() string {
 func (c Change) line(width int, s *Style) string {
 	before, after := c.shown()
 	head := signs[c.Action] + " " + fmt.Sprintf("%-*s", width, string(c.Resource))
+	colon := " "
 	if c.Name != string(c.Resource) {
 		head += " " + clean(c.Name)
+		colon = ": "
 	}
 	detail := ""
 	switch {
 	case c.Resource == File:
 		// the reason says which lines change
 	case c.Action == Set && before != "" && before != after:
-		detail = ": " + clean(before) + " -> " + clean(after)
+		detail = colon + clean(before) + " -> " + clean(after)
 	case c.Action == Set && c.Secret:
-		detail = ": a new " + hiddenValue
+		detail = colon + "a new " + hiddenValue
 	case c.Action == Add || c.Action == Set:
 		if after != "" && after != c.Name {
-			detail = ": " + clean(after)
+			detail = colon + clean(after)
 		}
 	}
 	if c.Reason != "" {
