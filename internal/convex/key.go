@@ -105,13 +105,13 @@ func malformed(why string) error {
 }
 
 // Authorizes reports whether the control plane takes the key as a credential.
-// Keys for one deployment that are neither prod nor dev only select it.
+// Keys for one deployment that do not begin with prod: or dev: only select it.
 func (k Key) Authorizes() bool {
 	switch k.Class {
 	case ClassPreview, ClassProject:
 		return true
 	case ClassDeployment:
-		return k.Type == Prod || k.Type == Dev
+		return strings.HasPrefix(k.Value.Reveal(), "prod:") || strings.HasPrefix(k.Value.Reveal(), "dev:")
 	default:
 		return false
 	}

@@ -1,6 +1,7 @@
 package convex
 
 import (
+	"encoding/json"
 	"log/slog"
 
 	"github.com/berthdev/berth/internal/secret"
@@ -50,6 +51,20 @@ func ByDeployment(name string, kind Type) ProjectSelection {
 // BySlugs selects a project by the slugs of its team and itself.
 func BySlugs(team, project string) ProjectSelection {
 	return ProjectSelection{Kind: "teamAndProjectSlugs", TeamSlug: team, ProjectSlug: project}
+}
+
+// MarshalJSON writes an unknown deployment type as null, as the command line
+// does.
+func (s ProjectSelection) MarshalJSON() ([]byte, error) {
+	if s.Kind == "deploymentName" {
+		return json.Marshal(struct {
+			Kind           string `json:"kind"`
+			DeploymentName string `json:"deploymentName"`
+			DeploymentType *Type  `json:"deploymentType"`
+		}{s.Kind, s.DeploymentName, s.DeploymentType})
+	}
+	type plain ProjectSelection // without this method
+	return json.Marshal(plain(s))
 }
 
 // TeamAndProject answers the lookups by deployment and by key. The ids are 0
