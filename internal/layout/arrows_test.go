@@ -28,14 +28,14 @@ var arrows = map[string][]string{
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route",
-		"web", "auth", "store", "token", "mail", "identity", "claim",
+		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment",
 	},
 	"server/route":     {"identity"}, // handlers, errors and bodies: what the surfaces share
-	"server/authkit":   {"workos", "server/route", "auth", "store", "identity"},
+	"server/authkit":   {"workos", "server/route", "auth", "store", "token", "identity"},
 	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
-	"server/hosted":    {"server/route", "web", "auth", "identity"},
-	"server/control":   {"server/route", "convex", "deployment", "store"},
-	"server/deploy":    {"server/route", "convex", "deployment", "store"},
+	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity"},
+	"server/control":   {"server/route", "convex", "berth", "claim", "store"},
+	"server/deploy":    {"server/route", "convex", "berth", "deployment", "store"},
 	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
 	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
 
@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"project":  {},
 	"convex":   {},
 	"workos":   {},
-	"berth":    {},
+	"berth":    {"claim"},
 	"mail":     {},
 	"web":      {},
 	"host":     {},

@@ -157,3 +157,11 @@ func (e *Env) RemoveEntries(ctx context.Context, uris, origins []string) error {
 		return nil
 	})
 }
+
+// OriginKnown reports whether any environment has registered the origin. A
+// CORS preflight names no environment.
+func (db *DB) OriginKnown(ctx context.Context, origin string) (bool, error) {
+	var n int
+	err := db.row(ctx, "SELECT count(*) FROM cors_origins WHERE origin = $1", origin).Scan(&n)
+	return n > 0, err
+}

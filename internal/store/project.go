@@ -3,14 +3,18 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/secret"
 )
 
 // Deployment is the record of one backend.
@@ -155,41 +159,39 @@ func (db *DB) Variables(ctx context.Context, deploymentID string) (map[string]st
 	return vars, err
 }
 
-// ChangeDeployment reads a deployment's variables and source, runs change on
-// them, and keeps what it returns unless somebody else changed the deployment
-// meanwhile: then it starts again. An error of change keeps everything as it
-// was. change runs outside the transaction and may be called several times.
-func (db *DB) ChangeDeployment(ctx context.Context, deploymentID string, change func(vars map[string]string, authConfig string) (newVars map[string]string, newConfig string, providers json.RawMessage, err error)) error {
+// ChangeDeployment reads a deployment and its variables, runs change on them,
+// and keeps variables, source and providers that it returns, unless somebody
+// else changed the deployment meanwhile: then it starts again. An error of
+// change keeps everything as it was. change runs outside the transaction and
+// may be called several times.
+func (db *DB) ChangeDeployment(ctx context.Context, name string, change func(d *Deployment, vars map[string]string) (map[string]string, error)) error {
 	for {
-		var source string
 		var version int64
-		err := db.row(ctx, "SELECT auth_config, version FROM deployments WHERE id = $1", deploymentID).Scan(&source, &version)
-		if isNoRows(err) {
-			return notFound("deployment", deploymentID)
+		err := db.row(ctx, "SELECT version FROM deployments WHERE name = $1", name).Scan(&version)
+		if err != nil && !isNoRows(err) {
+			return err
 		}
+		d, err := db.DeploymentByName(ctx, name)
 		if err != nil {
 			return err
 		}
-		vars, err := db.Variables(ctx, deploymentID)
+		vars, err := db.Variables(ctx, d.ID)
 		if err != nil {
 			return err
 		}
-		newVars, newConfig, providers, err := change(vars, source)
+		newVars, err := change(&d, vars)
 		if err != nil {
 			return err
-		}
-		if len(providers) == 0 {
-			providers = json.RawMessage("[]")
 		}
 		kept := false
 		err = db.write(ctx, func(tx *tx) error {
 			n, err := tx.exec("UPDATE deployments SET auth_config = $3, providers = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2",
-				deploymentID, version, newConfig, string(providers), millis(db.now()))
+				d.ID, version, d.AuthConfig, string(d.Providers), millis(db.now()))
 			if err != nil || n == 0 {
 				return err
 			}
 			kept = true
-			return db.replaceVariables(tx, deploymentID, newVars)
+			return db.replaceVariables(tx, d.ID, newVars)
 		})
 		if err != nil || kept {
 			return err
@@ -208,4 +210,32 @@ func (db *DB) replaceVariables(tx *tx, deploymentID string, vars map[string]stri
 		}
 	}
 	return nil
+}
+
+// AdminKey returns the admin key of a deployment, in Convex's form
+// <kind>:<name>|<secret>. It is derived from the server's key, not stored.
+func (db *DB) AdminKey(d Deployment) secret.String {
+	mac := db.box.Authenticator("admin key").Sum([]byte(d.ID))
+	return secret.String(string(d.Kind) + ":" + d.Name + "|" + hex.EncodeToString(mac))
+}
+
+// DeploymentByAdminKey returns the deployment that an admin key opens.
+func (db *DB) DeploymentByAdminKey(ctx context.Context, key string) (Deployment, error) {
+	bad := fault.New(fault.Unauthenticated, "The provided admin key was invalid for this instance").WithCode("BadAdminKey")
+	head, _, ok := strings.Cut(key, "|")
+	if !ok {
+		return Deployment{}, bad
+	}
+	_, name, _ := strings.Cut(head, ":")
+	d, err := db.DeploymentByName(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		return d, bad
+	}
+	if err != nil {
+		return d, err
+	}
+	if subtle.ConstantTimeCompare([]byte(db.AdminKey(d).Reveal()), []byte(key)) != 1 {
+		return Deployment{}, bad
+	}
+	return d, nil
 }

@@ -1,12 +1,10 @@
 package store
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
 	"github.com/berthdev/berth/internal/claim"
-	"github.com/berthdev/berth/internal/identity"
 )
 
 func open(t testing.TB) *DB {
@@ -26,15 +24,6 @@ func team(t testing.TB, db *DB) *Team {
 		t.Fatal(err)
 	}
 	return team
-}
-
-func env(t testing.TB, team *Team, name string) *Env {
-	t.Helper()
-	e, err := team.CreateEnvironment(context.Background(), NewEnvironment{Name: name})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
 }
 
 func TestLedgerRoundTrip(t *testing.T) {
@@ -83,5 +72,4 @@ func TestLedgerRoundTrip(t *testing.T) {
 	if _, err := e.AddRedirectURI(t.Context(), "https://a/cb"); err == nil {
 		t.Fatal("a deleted environment took a redirect URI")
 	}
-	_ = identity.User{}
 }

@@ -70,6 +70,23 @@ func (db *DB) CreateTeam(ctx context.Context, name, adminEmail string) (*Team, e
 	return &Team{db: db, Team: t}, nil
 }
 
+// FirstTeam returns the oldest team, and makes one with the given name when
+// there is none. Of many callers exactly one makes it.
+func (db *DB) FirstTeam(ctx context.Context, name string) (*Team, error) {
+	now := db.now()
+	var t identity.Team
+	err := db.write(ctx, func(tx *tx) (err error) {
+		t, err = scanTeam(tx.row("SELECT " + teamColumns + " FROM teams ORDER BY id LIMIT 1"))
+		if !isNoRows(err) {
+			return err
+		}
+		t = identity.Team{ID: identity.NewID(identity.PrefixTeam), Name: name, Slug: Slug(name), CreatedAt: now, UpdatedAt: now}
+		_, err = tx.exec("INSERT INTO teams ("+teamColumns+") VALUES ($1, $2, $3, '', $4, $4)", t.ID, t.Name, t.Slug, millis(now))
+		return err
+	})
+	return &Team{db: db, Team: t}, err
+}
+
 // Team returns the team with the given id.
 func (db *DB) Team(ctx context.Context, id string) (*Team, error) {
 	t, err := scanTeam(db.row(ctx, "SELECT "+teamColumns+" FROM teams WHERE id = $1", id))
@@ -170,6 +187,28 @@ func (db *DB) TeamByClient(ctx context.Context, clientID, clientSecret string) (
 		return nil, err
 	}
 	return &Team{db: db, Team: t}, nil
+}
+
+// Invite records an invitation of a person to the team, or sends a pending one
+// again. The administrator of this or another team is refused, in the
+// Platform API's words.
+func (t *Team) Invite(ctx context.Context, email, role string) error {
+	key, now := identity.EmailKey(email), millis(t.db.now())
+	return t.db.write(ctx, func(tx *tx) error {
+		var member string
+		err := tx.row("SELECT id FROM teams WHERE lower(admin_email) = $1", key).Scan(&member)
+		switch {
+		case err == nil && member == t.ID:
+			return fault.New(fault.Invalid, "%s is already a member of this team.", email).WithCode("already_member")
+		case err == nil:
+			return fault.New(fault.Invalid, "%s is already a member of another team.", email).WithCode("member_of_another_team")
+		case !isNoRows(err):
+			return err
+		}
+		_, err = tx.exec(`INSERT INTO team_invitations (team_id, email_key, email, role, sent_at, created_at) VALUES ($1, $2, $3, $4, $5, $5)
+			ON CONFLICT (team_id, email_key) DO UPDATE SET role = excluded.role, sent_at = excluded.sent_at`, t.ID, key, email, role, now)
+		return err
+	})
 }
 
 // newAPIKeyValue returns a key value in WorkOS's observed form: sk_test_ or

@@ -190,3 +190,30 @@ func cut[T any](items []T, p Page, id func(T) string) (page []T, before, after s
 	}
 	return items, before, after
 }
+
+// CutAll pages through a whole list that is in memory, oldest first.
+func CutAll[T any](all []T, p Page, id func(T) string) (page []T, before, after string) {
+	reversed := !p.Ascending
+	var matching []T
+	for i := range all {
+		item := all[i]
+		if reversed {
+			item = all[len(all)-1-i]
+		}
+		v := id(item)
+		newer := func(a, b string) bool { return a > b }
+		if p.After != "" && (v == p.After || newer(v, p.After) == reversed) || p.Before != "" && (v == p.Before || newer(v, p.Before) != reversed) {
+			continue
+		}
+		matching = append(matching, item)
+	}
+	if p.Before != "" && p.After == "" {
+		for i, j := 0, len(matching)-1; i < j; i, j = i+1, j-1 {
+			matching[i], matching[j] = matching[j], matching[i]
+		}
+	}
+	if len(matching) > p.Limit+1 {
+		matching = matching[:p.Limit+1]
+	}
+	return cut(matching, p, id)
+}

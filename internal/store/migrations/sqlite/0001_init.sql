@@ -23,6 +23,17 @@ CREATE TABLE team_credentials (
 );
 CREATE INDEX team_credentials_team ON team_credentials (team_id);
 
+-- People invited to a team; a person already in another team is refused.
+CREATE TABLE team_invitations (
+    team_id    TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    email_key  TEXT NOT NULL,
+    email      TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    sent_at    INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (team_id, email_key)
+) WITHOUT ROWID;
+
 CREATE TABLE environments (
     id              TEXT PRIMARY KEY,
     team_id         TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
@@ -91,6 +102,7 @@ CREATE TABLE cors_origins (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, origin)
 );
+CREATE INDEX cors_origins_origin ON cors_origins (origin);
 
 CREATE TABLE users (
     id              TEXT PRIMARY KEY,

@@ -1,0 +1,331 @@
+// Package authkit serves the AuthKit protocol: token exchange, sign-out, keys,
+// users, sessions and environment configuration, as WorkOS's OpenAPI document
+// describes them. The pages of a sign-in are package hosted's.
+package authkit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/berthdev/berth/internal/auth"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/workos"
+)
+
+// API serves the surface.
+type API struct {
+	DB      *store.DB
+	Auth    *auth.Service
+	Log     *slog.Logger
+	BaseURL func() string
+}
+
+// Mount registers the routes.
+func (a *API) Mount(mux *http.ServeMux) {
+	s := route.Surface{Log: a.Log, Answer: answer}
+	public := func(pattern string, h route.Handler) { s.Handle(mux, pattern, h) }
+	keyed := func(pattern string, h func(*store.Env, http.ResponseWriter, *http.Request) error) {
+		s.Handle(mux, pattern, func(w http.ResponseWriter, r *http.Request) error {
+			e, err := a.DB.EnvByAPIKey(r.Context(), route.Bearer(r))
+			if err != nil {
+				return err
+			}
+			return h(e, w, r)
+		})
+	}
+
+	public("POST /user_management/authenticate", a.authenticate)
+	public("OPTIONS /user_management/authenticate", a.preflight)
+	public("GET /user_management/sessions/logout", a.logout)
+	public("GET /sso/jwks/{client_id}", a.jwks)
+	public("GET /user_management/{client_id}/.well-known/openid-configuration", a.discovery)
+
+	keyed("POST /user_management/users", a.createUser)
+	keyed("GET /user_management/users", a.listUsers)
+	keyed("GET /user_management/users/{id}", a.getUser)
+	keyed("PUT /user_management/users/{id}", a.updateUser)
+	keyed("DELETE /user_management/users/{id}", a.deleteUser)
+	keyed("GET /user_management/users/{id}/sessions", a.listSessions)
+	keyed("POST /user_management/sessions/revoke", a.revokeSession)
+
+	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
+	keyed("GET /user_management/redirect_uris", a.listRedirectURIs)
+	keyed("DELETE /user_management/redirect_uris/{id}", a.deleteRedirectURI)
+	keyed("POST /user_management/cors_origins", a.addCORSOrigin)
+	keyed("GET /user_management/cors_origins", a.listCORSOrigins)
+	keyed("PUT /user_management/app_homepage_url", a.setHomepage)
+	keyed("GET /user_management/jwt_template", a.getJWTTemplate)
+	keyed("PUT /user_management/jwt_template", a.setJWTTemplate)
+}
+
+// oauthCodes are the failures that answer in shape C (RFC 6749 section 5.2).
+var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true, "invalid_client": true, "unauthorized_client": true,
+	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true}
+
+// answer writes a failure in the shape that the official SDKs expect for it.
+func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
+	var out workos.Answer
+	switch {
+	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
+		out = workos.UnauthorizedAnswer()
+	case oauthCodes[f.Code]:
+		out = workos.OAuthAnswer(f.Code, f.Message)
+	case f.Code == "duplicate_redirect_uri":
+		out = workos.MessageAnswer(http.StatusUnprocessableEntity, f.Message)
+	case f.Code == "duplicate_cors_origin":
+		out = workos.CORSOriginExists()
+	case f.Code == "default_redirect_uri":
+		out = workos.DefaultRedirectURI()
+	case f.Code == "invalid_credentials":
+		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
+	case f.Kind == fault.NotFound:
+		out = workos.MessageAnswer(http.StatusNotFound, f.Message)
+	case f.Kind == fault.Invalid:
+		out = workos.CodeAnswer(http.StatusUnprocessableEntity, f.Code, f.Message)
+	default:
+		out = workos.CodeAnswer(route.Status(f.Kind), f.Code, f.Message)
+	}
+	_ = out.Write(w) // the client is gone; there is nobody to tell
+}
+
+func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
+	e, err := a.DB.EnvByClientID(r.Context(), r.PathValue("client_id"))
+	if err != nil {
+		return err
+	}
+	set, err := a.Auth.JWKS(r.Context(), e)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.Header().Set("Access-Control-Allow-Origin", "*") // public keys, sent without credentials
+	_, err = w.Write([]byte(set))
+	return err
+}
+
+// discovery serves OpenID Connect Discovery 1.0 metadata.
+func (a *API) discovery(w http.ResponseWriter, r *http.Request) error {
+	e, err := a.DB.EnvByClientID(r.Context(), r.PathValue("client_id"))
+	if err != nil {
+		return err
+	}
+	base := a.BaseURL()
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	return route.JSON(w, http.StatusOK, map[string]any{
+		"issuer":                                a.Auth.Issuer(e),
+		"authorization_endpoint":                base + "/user_management/authorize",
+		"token_endpoint":                        base + "/user_management/authenticate",
+		"jwks_uri":                              base + "/sso/jwks/" + e.ClientID,
+		"response_types_supported":              []string{"code"},
+		"response_modes_supported":              []string{"query"},
+		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"code_challenge_methods_supported":      []string{"S256"},
+		"scopes_supported":                      []string{"openid", "profile", "email"},
+	})
+}
+
+// logout ends a session and sends the browser on. It has no CORS headers on
+// purpose: with them a prefetch of another origin would complete a sign-out.
+func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+	id := r.URL.Query().Get("session_id")
+	if id == "" {
+		return fault.New(fault.Invalid, "session_id is required").WithCode("invalid_request_parameters")
+	}
+	_, target, err := a.Auth.SignOut(r.Context(), id, r.URL.Query().Get("return_to"))
+	if fault.Is(err, fault.NotFound) {
+		target, err = "", nil
+	}
+	if err != nil {
+		return err
+	}
+	if target == "" {
+		target = "/app-homepage-url-not-found"
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, target, http.StatusFound)
+	return nil
+}
+
+func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
+	// The client ID is in the body, which a preflight does not have: the origin
+	// is allowed when any environment knows it, and the answer to the request
+	// itself is then held to the one environment.
+	origin := r.Header.Get("Origin")
+	known, err := a.DB.OriginKnown(r.Context(), origin)
+	if err != nil {
+		return err
+	}
+	if known {
+		allowOrigin(w, origin)
+		w.Header().Set("Access-Control-Allow-Methods", "POST")
+		w.Header().Set("Access-Control-Allow-Headers", "content-type")
+		w.Header().Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func allowOrigin(w http.ResponseWriter, origin string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Add("Vary", "Origin")
+}
+
+// cors holds a browser request to the environment's origins. Requests without
+// Origin come from servers.
+func (a *API) cors(ctx context.Context, e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	allowed, err := e.AllowsOrigin(ctx, origin)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return fault.New(fault.Denied, "Origin %s is not allowed for this environment.", origin).
+			WithFix("add it to corsOrigins in convex.json and run `berth apply`").WithCode("origin_not_allowed")
+	}
+	allowOrigin(w, origin)
+	return nil
+}
+
+func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	var req workos.AuthenticateRequest
+	if err := route.Read(r, &req); err != nil {
+		return err
+	}
+	bad := func(format string, args ...any) error {
+		return fault.New(fault.Invalid, format, args...).WithCode("invalid_request")
+	}
+	if req.ClientID == "" {
+		return bad("Missing client_id.")
+	}
+	ctx := r.Context()
+	e, err := a.DB.EnvByClientID(ctx, req.ClientID)
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.Invalid, "Invalid client ID.").WithCode("invalid_client")
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.cors(ctx, e, w, r); err != nil {
+		return err
+	}
+	secretGiven := string(req.ClientSecret)
+	if secretGiven == "" {
+		secretGiven = route.Bearer(r)
+	}
+	authenticated := false
+	if secretGiven != "" {
+		keyed, err := a.DB.EnvByAPIKey(ctx, secretGiven)
+		if err != nil && !fault.Is(err, fault.Unauthenticated) {
+			return err
+		}
+		if err != nil || keyed.ID != e.ID {
+			return fault.New(fault.Invalid, "Invalid client secret.").WithCode("invalid_client")
+		}
+		authenticated = true
+	}
+	from := auth.Client{IPAddress: route.ClientIP(r), UserAgent: r.UserAgent()}
+	if authenticated && req.IPAddress != "" {
+		from.IPAddress = req.IPAddress
+	}
+	if authenticated && req.UserAgent != "" {
+		from.UserAgent = req.UserAgent
+	}
+	var t *auth.Tokens
+	switch req.GrantType {
+	case workos.GrantCode:
+		if req.Code == "" {
+			return bad("Missing code.")
+		}
+		t, err = a.Auth.Redeem(ctx, e, auth.Redemption{Code: string(req.Code), Verifier: string(req.CodeVerifier), Authenticated: authenticated, From: from})
+		if errors.Is(err, store.ErrCode) {
+			err = fault.New(fault.Invalid, "The code '%s' has expired or is invalid.", firstRunes(string(req.Code), 6)).WithCode("invalid_grant")
+		}
+	case workos.GrantRefresh:
+		if req.RefreshToken == "" {
+			return bad("Missing refresh token.")
+		}
+		t, err = a.Auth.Refresh(ctx, e, string(req.RefreshToken))
+	case workos.GrantPassword:
+		if !authenticated {
+			return fault.New(fault.Invalid, "The password grant needs the API key as client_secret.").WithCode("invalid_client")
+		}
+		if req.Email == "" || req.Password == "" {
+			return bad("Missing email or password.")
+		}
+		t, err = a.Auth.PasswordGrant(ctx, e, req.Email, string(req.Password), from)
+	case "":
+		return bad("Missing grant_type.")
+	default:
+		return fault.New(fault.Invalid, "Grant type %q is not supported by Berth.", req.GrantType).WithCode("unsupported_grant_type")
+	}
+	if err != nil {
+		return err
+	}
+	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), AccessToken: workos.Credential(t.AccessToken.Reveal()),
+		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
+}
+
+// firstRunes shows the beginning of a code that was refused: enough to find it
+// in a log, too little to use.
+func firstRunes(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "…"
+}
+
+// page reads the list parameters.
+func page(r *http.Request) (store.Page, error) {
+	q := r.URL.Query()
+	p := store.Page{Limit: 10, Before: q.Get("before"), After: q.Get("after")}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 100 {
+			return p, fault.New(fault.Invalid, "limit must be a number from 1 to 100").WithCode("invalid_request_parameters")
+		}
+		p.Limit = n
+	}
+	switch q.Get("order") {
+	case "", "desc", "normal":
+	case "asc":
+		p.Ascending = true
+	default:
+		return p, fault.New(fault.Invalid, "order must be asc, desc or normal").WithCode("invalid_request_parameters")
+	}
+	return p, nil
+}
+
+// User encodes a user.
+func User(u identity.User) workos.User {
+	out := workos.User{Object: "user", ID: u.ID, Email: u.Email, FirstName: null(u.FirstName), LastName: null(u.LastName),
+		Name: null(strings.TrimSpace(u.FirstName + " " + u.LastName)), EmailVerified: u.EmailVerified, ProfilePictureURL: null(u.ProfilePictureURL),
+		ExternalID: null(u.ExternalID), Metadata: u.Metadata, Locale: null(u.Locale), LastSignInAt: workos.AtOrNull(u.LastSignInAt),
+		CreatedAt: workos.At(u.CreatedAt), UpdatedAt: workos.At(u.UpdatedAt)}
+	if out.Metadata == nil {
+		out.Metadata = map[string]string{}
+	}
+	return out
+}
+
+func null(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,293 @@
+// Package hosted serves the pages of a sign-in: authorize, sign-in, sign-up,
+// and the pages that say what is wrong. The state of a sign-in travels sealed
+// in the page (auth.Flow); a cookie ties it to the browser that began it.
+package hosted
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/berthdev/berth/internal/auth"
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/web"
+)
+
+// browserCookie ties sign-ins to a browser. It is the same for all tabs.
+const browserCookie = "berth_browser"
+
+// Pages serves the surface.
+type Pages struct {
+	DB      *store.DB
+	Auth    *auth.Service
+	Log     *slog.Logger
+	BaseURL func() string
+}
+
+// Mount registers the routes.
+func (p *Pages) Mount(mux *http.ServeMux) {
+	s := route.Surface{Log: p.Log, Answer: answer}
+	// A sign-in form posts to this origin only; requests that another site
+	// causes are refused (net/http.CrossOriginProtection).
+	guard := http.NewCrossOriginProtection()
+	form := func(pattern string, h route.Handler) {
+		inner := http.NewServeMux()
+		s.Handle(inner, pattern, h)
+		mux.Handle(pattern, guard.Handler(inner))
+	}
+	s.Handle(mux, "GET /user_management/authorize", p.authorize)
+	s.Handle(mux, "GET /sign-in", p.showSignIn)
+	form("POST /sign-in", p.signIn)
+	s.Handle(mux, "GET /sign-up", p.showSignUp)
+	form("POST /sign-up", p.signUp)
+	s.Handle(mux, "GET /app-homepage-url-not-found", func(w http.ResponseWriter, r *http.Request) error {
+		return web.Write(w, http.StatusNotFound, web.HomepageNotFound{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())})
+	})
+	mux.Handle("GET "+web.StylesheetPath(), web.Assets())
+	mux.Handle("GET "+web.IconPath(), web.Assets())
+}
+
+var defaultBrand = web.Brand{Name: "Berth"}
+
+func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
+	page := web.ErrorPage{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())}
+	if f.Kind != fault.Internal {
+		page.Title, page.Message, page.Fix = "This did not work", f.Message, f.Fix
+	}
+	_ = web.Write(w, route.Status(f.Kind), page) // the client is gone; there is nobody to tell
+}
+
+// frame names the deployment that the pages are for.
+func (p *Pages) frame(ctx context.Context, e *store.Env, redirectURI string) (web.Frame, error) {
+	f := web.Frame{Brand: web.Brand{Name: e.Name}, Kind: web.Prod}
+	c, err := e.ClaimFor(ctx, redirectURI)
+	switch {
+	case err != nil:
+		return f, err
+	case c != nil:
+		f.Brand.Name = c.Project
+		f.Kind, f.Deployment = web.Kind(c.Kind), strings.TrimPrefix(c.Deployment, c.Project+"/"+string(c.Kind)+"/")
+		if c.Kind == claim.Preview && c.Branch != "" {
+			f.Deployment = c.Branch
+		}
+	case !e.Production:
+		f.Kind, f.Deployment = web.Dev, e.Name
+	}
+	if e.Production {
+		f.Kind = web.Prod
+	}
+	return f, nil
+}
+
+// browser returns the browser's cookie value, and sets one when it has none.
+func (p *Pages) browser(w http.ResponseWriter, r *http.Request) string {
+	if c, err := r.Cookie(browserCookie); err == nil && len(c.Value) >= 20 && len(c.Value) <= 64 {
+		return c.Value
+	}
+	value := auth.NewBrowser()
+	http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(p.BaseURL(), "https://"), MaxAge: 24 * 60 * 60})
+	return value
+}
+
+func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider"} {
+		// RFC 6749 section 3.1: a parameter must not be sent twice.
+		if len(q[name]) > 1 {
+			return fault.New(fault.Invalid, "The parameter %s was sent more than once.", name)
+		}
+	}
+	a := auth.Authorization{ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), ResponseType: q.Get("response_type"), Provider: q.Get("provider"),
+		ConnectionID: q.Get("connection_id"), OrganizationID: q.Get("organization_id"), State: q.Get("state"), CodeChallenge: q.Get("code_challenge"),
+		CodeChallengeMethod: q.Get("code_challenge_method"), ScreenHint: q.Get("screen_hint"), LoginHint: q.Get("login_hint")}
+	e, flow, err := p.Auth.Begin(r.Context(), a, p.browser(w, r))
+	if err != nil {
+		return p.refuse(w, r, e, flow, a.ClientID, err)
+	}
+	sealed, err := p.Auth.SealFlow(flow)
+	if err != nil {
+		return err
+	}
+	path := "/sign-in"
+	if flow.SignUp {
+		path = "/sign-up"
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, path+"?"+url.Values{"client_id": {e.ClientID}, "flow": {sealed}}.Encode(), http.StatusFound)
+	return nil
+}
+
+// refuse shows or returns what is wrong with an authorization request.
+func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, clientID string, err error) error {
+	id := route.RequestID(r.Context())
+	if back, ok := errors.AsType[*auth.ReturnError](err); ok && flow != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, auth.ReturnURL(flow, url.Values{"error": {back.Code}, "error_description": {back.Description}}), http.StatusFound)
+		return nil
+	}
+	if wrong, ok := errors.AsType[*auth.RedirectURIError](err); ok {
+		frame, frameErr := p.frame(r.Context(), e, "")
+		if frameErr != nil {
+			return frameErr
+		}
+		page := web.RedirectURIInvalid{Frame: frame, Asked: wrong.Asked, Registered: wrong.Registered, RequestID: id}
+		if wrong.Asked != "" {
+			if problem := identity.CheckRedirectURI(wrong.Asked, e.Production); problem != nil {
+				page.Problem = fault.From(problem).Message
+			}
+		}
+		return web.Write(w, http.StatusBadRequest, page)
+	}
+	if _, ok := errors.AsType[auth.SelectorError](err); ok {
+		return fault.New(fault.Invalid, "The application named no provider, connection or organization.").WithFix("Send provider=authkit with the authorization request.")
+	}
+	if fault.Is(err, fault.NotFound) {
+		return web.Write(w, http.StatusNotFound, web.ClientIDInvalid{Frame: web.Frame{Brand: defaultBrand}, ClientID: clientID, RequestID: id})
+	}
+	return err
+}
+
+// open reads the flow of a page.
+func (p *Pages) open(w http.ResponseWriter, r *http.Request, sealed string) (*store.Env, *auth.Flow, web.Frame, error) {
+	cookie := ""
+	if c, err := r.Cookie(browserCookie); err == nil {
+		cookie = c.Value
+	}
+	e, flow, err := p.Auth.OpenFlow(r.Context(), sealed, cookie)
+	if err != nil {
+		return nil, nil, web.Frame{}, err
+	}
+	frame, err := p.frame(r.Context(), e, flow.RedirectURI)
+	return e, flow, frame, err
+}
+
+func pageURL(path string, e *store.Env, sealed string) string {
+	return path + "?" + url.Values{"client_id": {e.ClientID}, "flow": {sealed}}.Encode()
+}
+
+func signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, sealed string) web.SignIn {
+	page := web.SignIn{Frame: frame, Form: web.Form{Action: "/sign-in", Hidden: []web.Field{{Name: "flow", Value: sealed}}}, Email: flow.LoginHint}
+	if !e.Production {
+		page.SignUpURL = pageURL("/sign-up", e, sealed)
+	}
+	return page
+}
+
+func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
+	sealed := r.URL.Query().Get("flow")
+	e, flow, frame, err := p.open(w, r, sealed)
+	if err != nil {
+		return err
+	}
+	return web.Write(w, http.StatusOK, signInPage(e, flow, frame, sealed), flow.RedirectURI)
+}
+
+func (p *Pages) readForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil {
+		return fault.Wrap(err, fault.Invalid, "The form could not be read.").WithFix("Go back and try again.")
+	}
+	return nil
+}
+
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
+	if err := p.readForm(w, r); err != nil {
+		return err
+	}
+	ctx, sealed := r.Context(), r.PostForm.Get("flow")
+	e, flow, frame, err := p.open(w, r, sealed)
+	if err != nil {
+		return err
+	}
+	email, password := strings.TrimSpace(r.PostForm.Get(web.FieldEmail)), r.PostForm.Get(web.FieldPassword)
+	page := signInPage(e, flow, frame, sealed)
+	page.Email = email
+	if email == "" {
+		page.EmailError = "Enter your e-mail address."
+	}
+	if password == "" {
+		page.PasswordError = "Enter your password."
+	}
+	if page.EmailError != "" || page.PasswordError != "" {
+		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+	}
+	u, err := p.Auth.CheckPassword(ctx, e, email, password)
+	if fault.Code(err) == "invalid_credentials" {
+		page.Error = "The e-mail address or the password is not right."
+		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+	}
+	if err != nil {
+		return err
+	}
+	return p.finish(w, r, e, flow, u, "password")
+}
+
+// finish sends the browser back to the application with a code. 303, so that
+// the password is not posted on (RFC 9700 section 4.12).
+func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, method string) error {
+	target, err := p.Auth.Finish(r.Context(), e, flow, u, method)
+	if err != nil {
+		return p.refuse(w, r, e, flow, e.ClientID, err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func signUpPage(e *store.Env, frame web.Frame, sealed string) web.SignUp {
+	return web.SignUp{Frame: frame, Form: web.Form{Action: "/sign-up", Hidden: []web.Field{{Name: "flow", Value: sealed}}},
+		PasswordRules: []string{"At least 10 characters"}, MinPassword: identity.MinPasswordLength, SignInURL: pageURL("/sign-in", e, sealed)}
+}
+
+func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) error {
+	sealed := r.URL.Query().Get("flow")
+	e, flow, frame, err := p.open(w, r, sealed)
+	if err != nil {
+		return err
+	}
+	if e.Production {
+		return auth.ErrSignUpClosed
+	}
+	page := signUpPage(e, frame, sealed)
+	page.Email = flow.LoginHint
+	return web.Write(w, http.StatusOK, page, flow.RedirectURI)
+}
+
+func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
+	if err := p.readForm(w, r); err != nil {
+		return err
+	}
+	sealed := r.PostForm.Get("flow")
+	e, flow, frame, err := p.open(w, r, sealed)
+	if err != nil {
+		return err
+	}
+	page := signUpPage(e, frame, sealed)
+	page.Name, page.Email = strings.TrimSpace(r.PostForm.Get(web.FieldName)), strings.TrimSpace(r.PostForm.Get(web.FieldEmail))
+	u := identity.User{Email: page.Email}
+	u.FirstName, u.LastName, _ = strings.Cut(page.Name, " ")
+	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword))
+	switch f := fault.From(err); {
+	case err == nil:
+		return p.finish(w, r, e, flow, u, "password")
+	case f.Code == "email_invalid":
+		page.EmailError = "This is not an e-mail address."
+	case f.Code == "email_not_available":
+		page.EmailError = "There is an account with this address. Sign in instead."
+	case strings.HasPrefix(f.Code, "password_"):
+		page.PasswordError = strings.ToUpper(f.Message[:1]) + f.Message[1:] + "."
+	default:
+		return err
+	}
+	return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+}

@@ -1,0 +1,180 @@
+// Package route is what the surfaces of the server share: handlers that return
+// errors, one place that turns an error into an answer and a log line, and the
+// reading of request bodies within limits.
+package route
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+)
+
+// MaxBody bounds request bodies in bytes.
+const MaxBody = 1 << 20
+
+// Surface is one API of the server. Answer writes an error in the shape of
+// that API; it gets a fault made to be read and never the cause.
+type Surface struct {
+	Log    *slog.Logger
+	Answer func(w http.ResponseWriter, r *http.Request, f *fault.Error)
+}
+
+// Handler answers a request or returns an error.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Handle registers h. Whatever error it returns is answered once, and logged
+// when it is internal; no other place writes errors.
+func (s Surface) Handle(mux *http.ServeMux, pattern string, h Handler) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.Fail(w, r, err)
+		}
+	})
+}
+
+// Fail answers an error.
+func (s Surface) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the client is gone
+	}
+	f := fault.From(err)
+	if f.Kind == fault.Internal {
+		s.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "request_id", RequestID(r.Context()), "err", err)
+		f = fault.New(fault.Internal, "Something went wrong on the server. The request ID is %s.", RequestID(r.Context()))
+	}
+	s.Answer(w, r, f)
+}
+
+// Status is the HTTP status of a kind where an API has no rule of its own.
+func Status(k fault.Kind) int {
+	switch k {
+	case fault.Invalid:
+		return http.StatusBadRequest
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.Denied:
+		return http.StatusForbidden
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	case fault.Unsupported:
+		return http.StatusNotImplemented
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// JSON answers with v. HTML characters stay as they are, as WorkOS sends them.
+func JSON(w http.ResponseWriter, status int, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Read decodes the body into v: JSON, or a form whose fields become the
+// members of a JSON object of strings. An empty body leaves v as it is.
+func Read(r *http.Request, v any) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return fault.New(fault.Invalid, "the Content-Type header cannot be read").WithCode("invalid_request")
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fault.New(fault.Invalid, "the request body is larger than %d bytes", MaxBody).WithCode("invalid_request")
+		}
+		return fault.Wrap(err, fault.Invalid, "the request body broke off").WithCode("invalid_request")
+	}
+	if strings.TrimSpace(string(data)) == "" {
+		return nil
+	}
+	if kind == "application/x-www-form-urlencoded" {
+		return readForm(string(data), v)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fault.New(fault.Invalid, "the request body is not the expected JSON: %s", jsonProblem(err)).WithCode("invalid_request")
+	}
+	return nil
+}
+
+// jsonProblem describes a decoding error without quoting the body, which may
+// hold a secret.
+func jsonProblem(err error) string {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return "member " + t.Field + " must be a " + t.Type.String()
+	}
+	return "syntax error"
+}
+
+func readForm(data string, v any) error {
+	query, err := url.ParseQuery(data)
+	values := make(map[string]string, len(query))
+	for k, v := range query {
+		values[k] = v[0]
+	}
+	if err != nil {
+		return fault.New(fault.Invalid, "the form body cannot be read").WithCode("invalid_request")
+	}
+	encoded, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(encoded, v); err != nil {
+		return fault.New(fault.Invalid, "the form body does not fit: %s", jsonProblem(err)).WithCode("invalid_request")
+	}
+	return nil
+}
+
+type contextKey int
+
+const requestIDKey contextKey = 0
+
+// RequestID returns the id of the request being served.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey).(string)
+	return id
+}
+
+// WithRequestID gives every request an id and shows it in X-Request-ID.
+func WithRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := "req_" + identity.NewULID()
+		w.Header().Set("X-Request-ID", id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey, id)))
+	})
+}
+
+// Bearer returns the bearer token of a request, or "".
+func Bearer(r *http.Request) string {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// ClientIP returns the address of the peer. Forwarding headers are not
+// trusted: no proxy is configured.
+func ClientIP(r *http.Request) string {
+	host := r.RemoteAddr
+	if i := strings.LastIndexByte(host, ':'); i > 0 {
+		host = host[:i]
+	}
+	return strings.Trim(host, "[]")
+}

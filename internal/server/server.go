@@ -1,0 +1,228 @@
+// Package server is the embedded server: it opens the database, mounts the
+// surfaces on one listener and runs until its context ends. The surfaces are
+// packages beneath this one; each has its own list of routes.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berthdev/berth/internal/auth"
+	"github.com/berthdev/berth/internal/deployment"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/server/authkit"
+	"github.com/berthdev/berth/internal/server/berthapi"
+	"github.com/berthdev/berth/internal/server/control"
+	"github.com/berthdev/berth/internal/server/deploy"
+	"github.com/berthdev/berth/internal/server/hosted"
+	"github.com/berthdev/berth/internal/server/platform"
+	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/store"
+)
+
+// Config is everything a server is made from.
+type Config struct {
+	DataDir      string // holds berth.db, its key and server.json
+	Addr         string // host:port to listen on; port 0 takes a free one
+	PublicURL    string // origin under which clients reach the server; default: http://<listener>
+	Version      string
+	GitHubSecret secret.String   // authenticates branch events
+	Hash         auth.HashParams // zero: auth.DefaultHashParams
+	Log          *slog.Logger
+	Now          func() time.Time // clock; default time.Now
+}
+
+// reapEvery is how often the server looks for claims whose lifetime is over.
+const reapEvery = time.Minute
+
+// shutdownGrace is how long open requests may take after a stop was asked for.
+const shutdownGrace = 10 * time.Second
+
+// Server is a server that listens. Run serves until its context ends.
+type Server struct {
+	cfg      Config
+	db       *store.DB
+	keys     *auth.Keyring
+	api      *berthapi.API
+	listener net.Listener
+	base     string
+	http     *http.Server
+}
+
+// New opens the database and the listener. Errors name what is in the way: a
+// second server on the database, a taken port, an unusable folder.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Hash == (auth.HashParams{}) {
+		cfg.Hash = auth.DefaultHashParams
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := checkPublicURL(cfg.PublicURL); err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(ctx, cfg.Addr)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s := &Server{cfg: cfg, db: db, keys: auth.NewKeyring(db, cfg.Log), listener: listener, base: strings.TrimRight(cfg.PublicURL, "/")}
+	if s.base == "" {
+		s.base = "http://" + loopbackName(listener.Addr())
+	}
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+	return s, nil
+}
+
+func checkPublicURL(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return fault.New(fault.Invalid, "the public URL %q is not an origin", raw).WithFix("give scheme and host only, such as https://auth.example.com")
+	}
+	return nil
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fault.Wrap(err, fault.Conflict, "the address %s is taken by another program", addr).
+			WithFix("stop that program, or choose another address: berth serve --addr 127.0.0.1:0 takes a free port").WithCode("port_taken")
+	case err != nil:
+		return nil, fault.Wrap(err, fault.Invalid, "cannot listen on %s: %v", addr, err).WithFix("give an address of this machine, such as --addr 127.0.0.1:4747")
+	}
+	return l, nil
+}
+
+// loopbackName writes a loopback listener as localhost, which browsers and
+// the SDKs treat as a safe place for cookies.
+func loopbackName(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// URL returns the public origin of the server.
+func (s *Server) URL() string { return s.base }
+
+// Store returns the database, for what runs in the server's own process.
+func (s *Server) Store() *store.DB { return s.db }
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	baseURL := func() string { return s.base }
+	service := auth.New(s.db, s.keys, auth.NewHasher(s.cfg.Hash), baseURL)
+	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
+	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
+
+	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
+	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
+	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
+	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
+	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
+	s.api.Mount(mux)
+	mux.Handle("/", s.root())
+	return route.WithRequestID(s.recovered(mux))
+}
+
+// recovered turns a panic into an answer, and into a log line with its stack.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.cfg.Log.ErrorContext(r.Context(), "request panicked", "route", r.Pattern, "request_id", route.RequestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
+			http.Error(w, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".", http.StatusInternalServerError)
+		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Run serves until ctx ends, then lets open requests finish and closes the
+// database.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if err := s.http.Shutdown(stop); err != nil {
+			return errors.Join(s.http.Close(), fmt.Errorf("stop: %w", err))
+		}
+		return nil
+	})
+	g.Go(func() error { return s.keys.Run(ctx) })
+	g.Go(func() error { return s.janitor(ctx) })
+	err := g.Wait()
+	return errors.Join(err, s.db.Close())
+}
+
+// Close releases the listener and the database of a server that never ran.
+func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.db.Close()) }
+
+// janitor releases claims whose time is over and sweeps what has expired.
+func (s *Server) janitor(ctx context.Context) error {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.clean(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "clean-up failed; it will be tried again", "err", err)
+		}
+	}
+}
+
+func (s *Server) clean(ctx context.Context) error {
+	teams, err := s.db.Teams(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range teams {
+		if _, err := s.api.Reap(ctx, t); err != nil {
+			return err
+		}
+	}
+	return s.db.Sweep(ctx)
+}

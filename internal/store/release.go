@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
+)
+
+// Release begins to release a claim and says what is to be removed. It can be
+// repeated until Released has been called.
+func (t *Team) Release(ctx context.Context, claimID string) (*claim.Release, error) {
+	var r *claim.Release
+	err := t.db.write(ctx, func(tx *tx) error {
+		c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID))
+		if isNoRows(err) {
+			return notFound("claim", claimID)
+		}
+		if err != nil {
+			return err
+		}
+		if c.Kind == claim.Prod {
+			return fault.New(fault.Denied, "%s is production: it is never released by clean-up", c.Deployment).WithCode("production_is_kept")
+		}
+		now := t.db.now()
+		c.State = claim.Releasing
+		if err := t.saveClaim(tx, c, placementID); err != nil {
+			return err
+		}
+		g, err := t.grant(tx, c, placementID)
+		if err != nil {
+			return err
+		}
+		r = &claim.Release{Claim: c, Placement: g.Placement, APIKey: g.APIKey, Remove: g.Owned.Without(g.Others)}
+		r.DeleteEnvironment = g.Placement.Owned && g.Placement.Mode == claim.Dedicated && !g.Placement.Production
+		if r.DeleteEnvironment {
+			if r.Placement.EnvironmentID == "" {
+				// The run that made it stopped before it could record it.
+				if r.Placement.EnvironmentID, _, err = tx.remembered(t.ID, EnvironmentKey(placementID)); err != nil {
+					return err
+				}
+			}
+			_, err := tx.exec("UPDATE placements SET state = 'deleting', updated_at = $3 WHERE team_id = $1 AND id = $2", t.ID, placementID, millis(now))
+			r.Placement.State = "deleting"
+			return err
+		}
+		return t.markRemoving(tx, placementID, r.Remove, now)
+	})
+	return r, err
+}
+
+// Released ends a release: the claim is forgotten, and with a deleted
+// environment its placement too. removed are the entries that are gone; the
+// others stay recorded as Berth's own.
+func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entries) error {
+	return t.db.write(ctx, func(tx *tx) error {
+		var state string
+		placementID, err := t.placementOf(tx, claimID)
+		if err != nil {
+			return err
+		}
+		if err := tx.row("SELECT state FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&state); err != nil {
+			return err
+		}
+		if state != string(claim.Releasing) {
+			return fault.New(fault.Conflict, "claim %s is %s, not being released", claimID, state).WithCode("not_releasing")
+		}
+		if err := forget(tx, placementID, removed); err != nil {
+			return err
+		}
+		if _, err := tx.exec("DELETE FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID); err != nil {
+			return err
+		}
+		_, err = tx.exec("DELETE FROM placements WHERE team_id = $1 AND id = $2 AND state = 'deleting'", t.ID, placementID)
+		return err
+	})
+}
+
+// EnvironmentKey is the Idempotency-Key with which a placement's environment is
+// made, APIKeyKey the one of its API key.
+func EnvironmentKey(placementID string) string { return placementID + "/environment" }
+
+// APIKeyKey is the Idempotency-Key with which a placement's API key is made.
+func APIKeyKey(placementID string) string { return placementID + "/api_key" }
+
+// Orphans are things without an owner.
+type Orphans struct {
+	Environments []identity.Environment // made here under a slot's name, but bound to no placement
+	Placements   []claim.Placement      // wanted or bound, but no claim is left
+}
+
+// Orphans lists environments of this team that no placement knows and that
+// carry a placement's idempotency key, and placements without a claim.
+// Environments made by people are never listed.
+func (t *Team) Orphans(ctx context.Context) (*Orphans, error) {
+	o := &Orphans{}
+	err := t.db.list(ctx, "SELECT "+environmentColumns+` FROM environments WHERE team_id = $1
+		AND id IN (SELECT result_id FROM idempotency WHERE team_id = $1 AND key LIKE 'placement\_%' ESCAPE '\')
+		AND id NOT IN (SELECT environment_id FROM placements WHERE team_id = $1)
+		AND id NOT IN (SELECT i.result_id FROM idempotency i JOIN placements p ON i.key = p.id || '/environment' WHERE i.team_id = $1)
+		ORDER BY id`, func(s scanner) error {
+		e, err := scanEnvironment(s)
+		o.Environments = append(o.Environments, e)
+		return err
+	}, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	err = t.db.list(ctx, "SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND mode = 'dedicated' AND id NOT IN (SELECT placement_id FROM claims WHERE team_id = $1) ORDER BY id",
+		func(s scanner) error {
+			p, _, err := t.scanPlacement(s)
+			o.Placements = append(o.Placements, p)
+			return err
+		}, t.ID)
+	return o, err
+}
+
+// ClaimFor returns the claim that registered a redirect URI, or nil when no
+// claim of this environment knows it. With an empty URI it returns the only
+// claim, if there is exactly one.
+func (e *Env) ClaimFor(ctx context.Context, redirectURI string) (*claim.Claim, error) {
+	var best *claim.Claim
+	current, n := false, 0
+	err := e.eachClaim(ctx, func(c claim.Claim) {
+		n++
+		for i, set := range c.Sets {
+			if (redirectURI == "" || slices.Contains(set.RedirectURIs, redirectURI)) && (best == nil || i == 0 && !current) {
+				best, current = &c, i == 0
+			}
+		}
+	})
+	if redirectURI == "" && n != 1 {
+		best = nil
+	}
+	return best, err
+}
+
+// HomepageFor returns the homepage of the deployment that registered a
+// redirect URI, or "". It makes sign-out lead to the right place although many
+// deployments share the environment.
+func (e *Env) HomepageFor(ctx context.Context, redirectURI string) (string, error) {
+	if redirectURI == "" {
+		return "", nil
+	}
+	c, err := e.ClaimFor(ctx, redirectURI)
+	if c == nil || err != nil {
+		return "", err
+	}
+	return c.HomepageURL, nil
+}
+
+// ClaimedHomepages returns the homepages of all live claims.
+func (e *Env) ClaimedHomepages(ctx context.Context) ([]string, error) {
+	var all []string
+	err := e.eachClaim(ctx, func(c claim.Claim) {
+		if c.HomepageURL != "" {
+			all = append(all, c.HomepageURL)
+		}
+	})
+	return all, err
+}
+
+func (e *Env) eachClaim(ctx context.Context, fn func(claim.Claim)) error {
+	return e.db.list(ctx, `SELECT c.id, c.placement_id, c.project, c.deployment, c.kind, c.branch, c.repository, c.host, c.owner, c.wants, c.homepage_url, c.state,
+		c.lifetime, c.created_at, c.renewed_at, c.expires_at
+		FROM claims c JOIN placements p ON p.id = c.placement_id WHERE p.team_id = $1 AND p.client_id = $2 AND c.state <> 'releasing'`, func(s scanner) error {
+		c, _, err := scanClaim(s)
+		if err == nil {
+			fn(c)
+		}
+		return err
+	}, e.TeamID, e.ClientID)
+}
+
+// Expired returns ids of claims whose lifetime is over, for the server's own clean-up.
+func (t *Team) Expired(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND (state = 'releasing' OR expires_at > 0 AND expires_at < $2)", func(s scanner) error {
+		var id string
+		err := s.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, t.ID, millis(t.db.now()))
+	return ids, err
+}
+
+// PreviewsOf returns ids of preview claims of one branch of a repository.
+func (t *Team) PreviewsOf(ctx context.Context, repository, branch string) ([]string, error) {
+	var ids []string
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND repository = $2 AND branch = $3", func(s scanner) error {
+		var id string
+		err := s.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, t.ID, repository, branch)
+	return ids, err
+}
