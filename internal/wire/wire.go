@@ -338,7 +338,12 @@ func (c *Client) explain(ctx context.Context, call Call, err error, attempts int
 		return fault.Wrap(ctx.Err(), fault.Interrupted, "interrupted during %s %s at %s", call.Method, call.Path, c.party())
 	}
 	if e, ok := errors.AsType[*StatusError](err); ok {
-		return fault.Wrap(e, kindOf(e.Status), "%s", e.Error()).WithCode(e.Code)
+		f := fault.Wrap(e, kindOf(e.Status), "%s", e.Error()).WithCode(e.Code)
+		switch f.Kind {
+		case fault.Unavailable, fault.RateLimited:
+			f.WithFix("wait a minute, then run the command again: it goes on where it stopped")
+		}
+		return f
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err

@@ -125,7 +125,7 @@ func TestRetriesAreBounded(t *testing.T) {
 	if calls.Load() != 5 || !cmp.Equal(seen, []int{503, 503, 503, 503, 503}) {
 		t.Errorf("%d calls, observed %v, want 5", calls.Load(), seen)
 	}
-	if want := "WorkOS answered GET /things with 503: down"; !fault.Is(err, fault.Unavailable) || err.Error() != want {
+	if want := "WorkOS answered GET /things with 503: down"; !fault.Is(err, fault.Unavailable) || err.Error() != want || fault.From(err).Fix == "" {
 		t.Errorf("Do = %v, want %q", err, want)
 	}
 	for i, d := range n.taken {

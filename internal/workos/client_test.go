@@ -49,7 +49,9 @@ func TestTolerance(t *testing.T) {
 	const exists, duplicate, other = `{"message":"Redirect URI 'x' already exists."}`, `{"code":"duplicate_cors_origin","message":"m"}`, `{"message":"Validation failed."}`
 	addURI := func(e *workos.Environment) (workos.Outcome, error) { return e.AddRedirectURI(t.Context(), "x") }
 	addOrigin := func(e *workos.Environment) (workos.Outcome, error) { return e.AddCORSOrigin(t.Context(), "x") }
-	deleteURI := func(e *workos.Environment) (workos.Outcome, error) { return e.DeleteRedirectURI(t.Context(), "redir_1") }
+	deleteURI := func(e *workos.Environment) (workos.Outcome, error) {
+		return e.DeleteRedirectURI(t.Context(), "redir_1")
+	}
 	deleteOrigin := func(e *workos.Environment) (workos.Outcome, error) { return e.DeleteCORSOrigin(t.Context(), "cors_1") }
 	homepage := func(e *workos.Environment) (workos.Outcome, error) { return e.SetHomepage(t.Context(), "x") }
 	template := func(e *workos.Environment) (workos.Outcome, error) { return e.SetJWTTemplate(t.Context(), "{}") }

@@ -175,13 +175,8 @@ func messageOf(err error) string {
 
 // explainKey adds the next step to an unusable API key.
 func explainKey(err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok && f.Fix == "" {
-		switch f.Kind {
-		case fault.Unauthenticated:
-			f.WithFix("check WORKOS_API_KEY: the key is wrong, expired, or of another server; `berth status --explain` shows where it comes from")
-		case fault.RateLimited:
-			f.WithFix("wait a minute and run the command again: it goes on where it stopped")
-		}
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Fix == "" && f.Kind == fault.Unauthenticated {
+		f.WithFix("check WORKOS_API_KEY: the key is wrong, expired, or of another server; `berth status --explain` shows where it comes from")
 	}
 	return err
 }
