@@ -97,6 +97,13 @@ func FuzzParseKeys(f *testing.F) {
 	for _, set := range v.JWKS {
 		f.Add([]byte(set))
 	}
+	// Moduli and exponents that no signature belongs to: zero, even, huge.
+	for _, n := range []string{"", "AA", "Ag", b64(make([]byte, 256)), b64([]byte(strings.Repeat("\xfe", 256))), b64([]byte(strings.Repeat("\xff", 2048)))} {
+		for _, e := range []string{"", "AA", "AQ", "Ag", "AQAB", "_____w", "f____w"} {
+			f.Add([]byte(`{"keys":[{"kty":"RSA","n":"` + n + `","e":"` + e + `"}]}`))
+		}
+	}
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		strict, strictErr := parseKeys(data, true)
 		lenient, err := parseKeys(data, false)

@@ -147,7 +147,8 @@ func (f *fields) privateParts(names ...string) {
 func (f *fields) rsa() any {
 	n, e := new(big.Int).SetBytes(f.bytes("n")), new(big.Int).SetBytes(f.bytes("e"))
 	f.privateParts("d", "p", "q", "dp", "dq", "qi")
-	if !e.IsInt64() || e.Int64() > 1<<31-1 {
+	// The size bounds the time that a hostile key set can make one token cost.
+	if !e.IsInt64() || e.Int64() > 1<<31-1 || n.BitLen() > 2*maxRSA {
 		return nil
 	}
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}
