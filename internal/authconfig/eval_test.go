@@ -98,7 +98,7 @@ func TestEvalRefusals(t *testing.T) {
 		{"an import", `import a from "./other.js"; export default a`, CodeInvalid, "Can't import ./other.js while evaluating auth config file"},
 		{"a dynamic import", `await import("node:fs")`, CodeInvalid, "Can't import node:fs while evaluating auth config file"},
 		{"deep recursion", `const f = () => f() + 1; f()`, CodeInvalid, "recurses too deeply"},
-		{"deep nesting in the source", "export default " + strings.Repeat("[", 100000), CodeInvalid, "stack overflow"},
+		{"deep nesting in the source", "export default " + strings.Repeat("[", 5000), CodeInvalid, "stack overflow"},
 		{"one huge array", `new Uint8Array(1e9)`, CodeInvalid, "more than 32 MiB"},
 		{"a promise that never settles", `await new Promise(() => {})`, CodeInvalid, "waits for something that never happens"},
 		{"a blocking wait", `Atomics.wait(new Int32Array(new SharedArrayBuffer(8)), 0, 0)`, CodeInvalid, "Uncaught"},
@@ -108,6 +108,9 @@ func TestEvalRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Eval(t.Context(), tt.source, nil)
 			e, ok := errors.AsType[*Error](err)
+			if ok && raceDetector && strings.Contains(e.Message, "longer than 1s") {
+				return // slowed down, the time limit may come before another one
+			}
 			if !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.text) {
 				t.Errorf("Eval = %#v, want %s with %q", err, tt.code, tt.text)
 			}
