@@ -14,7 +14,8 @@ import (
 // EnvFile is a parsed .env file that keeps every byte. It reads names and values
 // as the dotenv package for JavaScript does, because Vite, Next.js and the
 // convex command line all use it: `export`, quotes with several lines, comments,
-// and the last of two equal names wins.
+// and the last of two equal names wins. One oddity is left out: a name and its
+// sign on different lines are no assignment here.
 type EnvFile struct {
 	src     []byte
 	entries []envEntry
@@ -103,7 +104,9 @@ func parseAssignment(src []byte, pos, end int) (envEntry, bool) {
 	e := envEntry{stmt: span{start: pos}}
 	p := skipBlank(src, pos, end)
 	if rest, ok := bytes.CutPrefix(src[p:end], []byte("export")); ok && len(rest) > 0 && isBlank(rest[0]) {
-		p = skipBlank(src, p+len("export"), end)
+		if after := skipBlank(src, p+len("export"), end); after < end && isNameByte(src[after]) {
+			p = after // otherwise export is the name itself
+		}
 	}
 	start := p
 	for p < end && isNameByte(src[p]) {
@@ -132,9 +135,9 @@ func parseAssignment(src []byte, pos, end int) (envEntry, bool) {
 		}
 		if ok {
 			e.quote, e.raw, e.stmt.end = src[p], span{p, close + 1}, next
-			e.value = string(src[p+1 : close])
+			e.value = lineFeeds.Replace(string(src[p+1 : close]))
 			if e.quote == '"' {
-				e.value = strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(e.value)
+				e.value = escapes.Replace(e.value)
 			}
 			return e, true
 		}
@@ -144,16 +147,26 @@ func parseAssignment(src []byte, pos, end int) (envEntry, bool) {
 		stop++
 	}
 	value := strings.TrimSpace(string(src[p:stop]))
+	double := strings.HasPrefix(value, `"`) // counts for dotenv even when it is not closed
 	if n := len(value); n > 1 && value[0] == value[n-1] && strings.IndexByte("\"'`", value[0]) >= 0 {
 		value = value[1 : n-1] // dotenv strips outer quotes of a value like "a" "b" too
 	}
 	e.raw = span{p, p + len(strings.TrimRightFunc(string(src[p:stop]), unicode.IsSpace))}
+	if double {
+		value = escapes.Replace(value)
+	}
 	if value == "" {
 		e.raw = span{first, first} // a value put there stands right after the sign
 	}
 	e.value, e.stmt.end = value, end
 	return e, true
 }
+
+// lineFeeds makes every line end a line feed, as dotenv does.
+var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// escapes are the two that dotenv expands between double quotes.
+var escapes = strings.NewReplacer(`\n`, "\n", `\r`, "\r")
 
 // quoted finds the end of the quoted value that starts at open. It holds only
 // when nothing but a comment follows on the last line, as in dotenv; otherwise

@@ -253,3 +253,64 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// TestPortChangeEndToEnd covers R46 and R45: config and redirect variable follow
+// the port in one run, the second run writes nothing, a person's value stays.
+func TestPortChangeEndToEnd(t *testing.T) {
+	a := findApp(t, writeTree(t, map[string]string{"package.json": fixtures[Vite], ".env.local": "# mine\nMINE=1\n"}))
+	plan, err := a.InitPlan(InitOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Apply(plan.Changes); err != nil {
+		t.Fatal(err)
+	}
+	run := func(from, to int) (wrote bool, changes []EnvChange) {
+		t.Helper()
+		move, err := a.RetargetPort(from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := a.Apply([]FileChange{move})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := a.ReadConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := *c.Section(Dev)
+		s.LocalEnvVars = a.LocalTemplates(&s, to)
+		r, err := s.Resolve(Values{Auth: func(string) (string, bool) { return "client_1", true }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var set []EnvVar
+		for _, v := range r.LocalEnvVars {
+			set = append(set, EnvVar{Name: v.Name, Value: secret.String(v.Value)})
+		}
+		changes, env, err := a.WriteEnv(a.EnvPath(), set, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return env || len(written) > 0, changes
+	}
+	run(5173, 5173)
+	if wrote, changes := run(5173, 5174); !wrote || changes[1].Action != EnvUpdated {
+		t.Errorf("run on another port = %v, %+v, want the redirect URI updated", wrote, changes)
+	}
+	got := read(t, a.EnvPath())
+	if !strings.HasPrefix(got, "# mine\nMINE=1\n") || !strings.Contains(got, "VITE_WORKOS_REDIRECT_URI=http://localhost:5174/callback\n") || strings.Contains(read(t, a.ConfigPath), "5173") {
+		t.Errorf(".env.local = %s\nwant port 5174 there and in convex.json", got)
+	}
+	if wrote, changes := run(5173, 5174); wrote || changes[1].Action != EnvUnchanged {
+		t.Errorf("second run = %v, %+v, want no write", wrote, changes)
+	}
+	edited := strings.Replace(got, "5174/callback", "9999/mine", 1)
+	if err := os.WriteFile(a.EnvPath(), []byte(edited), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, changes := run(5174, 5175); changes[1].Action != EnvKept || !changes[1].Stale || read(t, a.EnvPath()) != edited {
+		t.Errorf("run after an edit by hand = %+v, want the value kept and called stale", changes)
+	}
+}
