@@ -285,6 +285,21 @@ func TestInterleavedSharedPlansLeaveTheUnion(t *testing.T) {
 	}
 }
 
+func TestClaimedEntryIsNotTouched(t *testing.T) {
+	s := workostest.New(t)
+	state := s.AddEnvironment(key)
+	state.Put("https://a.example.com/cb", false)
+	e := client(&workostest.Transport{Handler: s}, nil)
+	d := plan.Desired{Ours: plan.Ours{RedirectURIs: []string{"https://a.example.com/cb"}}}
+	report, err := run(t.Context(), e, d, plan.AppliedHomepage{}, plan.Hooks{
+		Claimed: func(context.Context, plan.Change) (bool, error) { return true, nil },
+	})
+	deletes := slices.ContainsFunc(s.Calls(), func(c string) bool { return strings.HasPrefix(c, http.MethodDelete) })
+	if err != nil || deletes || report.Count(plan.NotRemoved) != 1 {
+		t.Errorf("Apply = %s, %v, calls %v, want nothing deleted", report.Text(nil), err, s.Calls())
+	}
+}
+
 // backend is a deployment and an app folder in memory.
 type backend struct {
 	order     *[]string

@@ -295,7 +295,8 @@ func parseRetryAfter(v string) (time.Duration, bool) {
 		return 0, false
 	}
 	if n, err := strconv.Atoi(v); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second, true
+		// Anything above the limit is refused alike; large numbers would overflow.
+		return time.Duration(min(n, 1+int(maxRetryAfter/time.Second))) * time.Second, true
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return max(time.Until(t), 0), true
