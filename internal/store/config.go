@@ -102,9 +102,7 @@ func (e *Env) CORSOrigins(ctx context.Context) ([]identity.CORSOrigin, error) {
 // AllowsOrigin reports whether pages of the origin may call the browser
 // endpoints of this environment.
 func (e *Env) AllowsOrigin(ctx context.Context, origin string) (bool, error) {
-	var n int
-	err := e.db.row(ctx, "SELECT count(*) FROM cors_origins WHERE environment_id = $1 AND origin = $2", e.ID, origin).Scan(&n)
-	return n > 0, err
+	return e.db.matchOrigin(ctx, origin, "SELECT origin FROM cors_origins WHERE environment_id = $1 AND (origin = $2 OR instr(origin, '*') > 0)", e.ID, origin)
 }
 
 // DeleteCORSOrigin removes an origin. WorkOS has no such call; Berth's own
@@ -161,7 +159,17 @@ func (e *Env) RemoveEntries(ctx context.Context, uris, origins []string) error {
 // OriginKnown reports whether any environment has registered the origin. A
 // CORS preflight names no environment.
 func (db *DB) OriginKnown(ctx context.Context, origin string) (bool, error) {
-	var n int
-	err := db.row(ctx, "SELECT count(*) FROM cors_origins WHERE origin = $1", origin).Scan(&n)
-	return n > 0, err
+	return db.matchOrigin(ctx, origin, "SELECT origin FROM cors_origins WHERE origin = $1 UNION ALL SELECT DISTINCT origin FROM cors_origins WHERE instr(origin, '*') > 0", origin)
+}
+
+// matchOrigin reports whether one of the listed entries allows the origin.
+func (db *DB) matchOrigin(ctx context.Context, origin, query string, args ...any) (bool, error) {
+	found := false
+	err := db.list(ctx, query, func(s scanner) error {
+		var registered string
+		err := s.Scan(&registered)
+		found = found || identity.MatchOrigin(registered, origin)
+		return err
+	}, args...)
+	return found, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"sync"
 	"time"
 
 	"github.com/berthdev/berth/internal/fault"
@@ -108,10 +109,10 @@ func (t *Team) Environment(ctx context.Context, id string) (*Env, error) {
 // EnvironmentByClientID returns the team's environment with the given client ID.
 func (t *Team) EnvironmentByClientID(ctx context.Context, clientID string) (*Env, error) {
 	e, err := t.db.EnvByClientID(ctx, clientID)
-	if err != nil || e.TeamID != t.ID {
+	if fault.Is(err, fault.NotFound) || err == nil && e.TeamID != t.ID {
 		return nil, fault.New(fault.NotFound, "no environment of this team has the client ID %q", clientID).WithCode("environment_not_found")
 	}
-	return e, nil
+	return e, err
 }
 
 // Environments returns the team's environments, oldest first.
@@ -135,15 +136,55 @@ func (t *Team) DeleteEnvironment(ctx context.Context, id string) error {
 		}
 		return err
 	})
-	t.db.envs.Delete(clientID)
+	t.db.envs.forget(clientID)
 	return err
 }
+
+// envCache keeps environments by client ID. A row that was read before a
+// change and arrives after it must not be kept, so a read tells which turn it
+// began in and every change begins a new one.
+type envCache struct {
+	mu   sync.RWMutex
+	turn uint64
+	envs map[string]identity.Environment
+}
+
+func (c *envCache) get(clientID string) (e identity.Environment, turn uint64, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e, ok = c.envs[clientID]
+	return e, c.turn, ok
+}
+
+func (c *envCache) put(e identity.Environment, turn uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.turn != turn {
+		return
+	}
+	if c.envs == nil || len(c.envs) >= cachedEnvironments {
+		c.envs = map[string]identity.Environment{}
+	}
+	c.envs[e.ClientID] = e
+}
+
+func (c *envCache) forget(clientID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	delete(c.envs, clientID)
+}
+
+// cachedEnvironments bounds the cache; an entry has less than a kilobyte
+// unless its JWT template is long.
+const cachedEnvironments = 4096
 
 // EnvByClientID returns the environment that a client ID selects. Answers are
 // cached in this process; changes made through this DB are seen at once.
 func (db *DB) EnvByClientID(ctx context.Context, clientID string) (*Env, error) {
-	if e, ok := db.envs.Load(clientID); ok {
-		return &Env{db: db, Environment: e.(identity.Environment)}, nil
+	e, turn, ok := db.envs.get(clientID)
+	if ok {
+		return &Env{db: db, Environment: e}, nil
 	}
 	e, err := scanEnvironment(db.row(ctx, "SELECT "+environmentColumns+" FROM environments WHERE client_id = $1", clientID))
 	if isNoRows(err) {
@@ -152,7 +193,7 @@ func (db *DB) EnvByClientID(ctx context.Context, clientID string) (*Env, error) 
 	if err != nil {
 		return nil, err
 	}
-	db.envs.Store(clientID, e)
+	db.envs.put(e, turn)
 	return &Env{db: db, Environment: e}, nil
 }
 
@@ -180,7 +221,7 @@ func (e *Env) update(ctx context.Context, query string, args ...any) error {
 		}
 		return err
 	})
-	e.db.envs.Delete(e.ClientID)
+	e.db.envs.forget(e.ClientID)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/berthdev/berth/internal/claim"
@@ -78,6 +79,9 @@ func (t *Team) PutClaim(ctx context.Context, r claim.Request) (*claim.Grant, err
 		}
 		g.Changed = changed
 		if err := t.refuseRemoving(tx, p.ID, c.Entries(), now); err != nil {
+			return err
+		}
+		if err := keep(tx, p.ID, c.Entries()); err != nil {
 			return err
 		}
 		return t.markRemoving(tx, p.ID, g.Superseded, now)
@@ -158,11 +162,13 @@ func (t *Team) place(tx *tx, r claim.Request, old *claim.Claim, placementID stri
 			return p, fault.New(fault.Conflict, "deployment %s already has another environment (%s, %s)", r.Deployment, p.Mode, p.EnvironmentName).
 				WithFix("keep that placement, or release it first: berth prune --deployment %s", r.Deployment).WithCode("placement_differs")
 		}
-		return p, nil
+		return p, t.keepGivenKey(tx, r, p.ID, now)
 	}
 	generation := 1
 	if r.Mode == claim.Dedicated {
-		if err := tx.row("SELECT count(*) + 1 FROM placements WHERE team_id = $1 AND slot LIKE $2 ESCAPE '\\'", t.ID, escapeLike(r.Slot(0)[:len(r.Slot(0))-1])+"%").Scan(&generation); err != nil {
+		// Slots of one deployment differ in the number after the "#"; "$" follows "#".
+		prefix := strings.TrimSuffix(r.Slot(0), "0")
+		if err := tx.row("SELECT count(*) + 1 FROM placements WHERE team_id = $1 AND slot > $2 AND slot < $3", t.ID, prefix, strings.TrimSuffix(prefix, "#")+"$").Scan(&generation); err != nil {
 			return claim.Placement{}, err
 		}
 		// Deleted placements leave gaps: go on until the number is free.
@@ -191,21 +197,30 @@ func (t *Team) place(tx *tx, r claim.Request, old *claim.Claim, placementID stri
 		return p, err
 	}
 	p, _, err = t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND slot = $2", t.ID, p.Slot))
-	if err == nil && p.APIBase != r.APIBase {
+	switch {
+	case err != nil:
+		return p, err
+	case p.APIBase != r.APIBase:
 		return p, fault.New(fault.Conflict, "the shared environment %s is at %s, not at %s", p.EnvironmentName, p.APIBase, r.APIBase).WithCode("placement_differs")
+	case p.Production != r.Production:
+		return p, fault.New(fault.Conflict, "the shared environment %s is of another type (production %v, asked for %v)", p.EnvironmentName, p.Production, r.Production).WithCode("placement_differs")
 	}
-	return p, err
+	return p, t.keepGivenKey(tx, r, p.ID, now)
 }
 
-func escapeLike(s string) string {
-	var b []rune
-	for _, r := range s {
-		if r == '%' || r == '_' || r == '\\' {
-			b = append(b, '\\')
-		}
-		b = append(b, r)
+// keepGivenKey keeps the API key that a person gave: it may be a new one of an
+// environment that is already known.
+func (t *Team) keepGivenKey(tx *tx, r claim.Request, placementID string, now time.Time) error {
+	if r.Given == nil || r.Given.APIKey == "" {
+		return nil
 	}
-	return string(b)
+	p, key, err := t.scanPlacement(tx.row("SELECT "+placementColumns+" FROM placements WHERE team_id = $1 AND id = $2", t.ID, placementID))
+	if err != nil || key == r.Given.APIKey {
+		return err
+	}
+	_, err = tx.exec("UPDATE placements SET api_key = $3, updated_at = $4 WHERE team_id = $1 AND id = $2",
+		t.ID, p.ID, t.db.box.Seal("placement key", p.ID, []byte(r.Given.APIKey.Reveal())), millis(now))
+	return err
 }
 
 func (t *Team) saveClaim(tx *tx, c claim.Claim, placementID string) error {
@@ -294,6 +309,16 @@ func (t *Team) markRemoving(tx *tx, placementID string, e claim.Entries, now tim
 	})
 }
 
+// keep ends the removal mark of entries that are wanted again: whoever was
+// removing them had the time of its lease, and may not forget them now.
+func keep(tx *tx, placementID string, wanted claim.Entries) error {
+	return eachEntry(wanted, func(kind, value string) error {
+		_, err := tx.exec("UPDATE owned_entries SET removing_until = 0 WHERE placement_id = $1 AND kind = $2 AND value = $3 AND removing_until > 0",
+			placementID, kind, value)
+		return err
+	})
+}
+
 func eachEntry(e claim.Entries, fn func(kind, value string) error) error {
 	for _, v := range e.RedirectURIs {
 		if err := fn("redirect_uri", v); err != nil {
@@ -329,10 +354,11 @@ func (t *Team) Bind(ctx context.Context, placementID, environmentID, clientID st
 	return p, err
 }
 
-// Intend records entries as Berth's own before they are sent to the vendor.
+// Intend records entries as Berth's own before they are sent to the vendor. A
+// claim that is being released takes none: its removal has been decided.
 func (t *Team) Intend(ctx context.Context, claimID string, add claim.Entries) error {
 	return t.db.write(ctx, func(tx *tx) error {
-		placementID, err := t.placementOf(tx, claimID)
+		placementID, err := t.heldPlacement(tx, claimID)
 		if err != nil {
 			return err
 		}
@@ -354,12 +380,27 @@ func (t *Team) placementOf(tx *tx, claimID string) (string, error) {
 	return id, err
 }
 
+// heldPlacement is placementOf for a claim that is not being released.
+func (t *Team) heldPlacement(tx *tx, claimID string) (string, error) {
+	var id string
+	var state claim.State
+	err := tx.row("SELECT placement_id, state FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&id, &state)
+	if isNoRows(err) {
+		return "", notFound("claim", claimID)
+	}
+	if err == nil && state == claim.Releasing {
+		return "", fault.New(fault.Conflict, "claim %s was released by another run", claimID).
+			WithFix("run the same command again: it makes a new claim").WithCode("claim_released")
+	}
+	return id, err
+}
+
 // Confirm records that the environment is as the claim wants it. removed are
 // superseded entries that are gone; homepage is the one that was set ("" for
 // none).
 func (t *Team) Confirm(ctx context.Context, claimID string, removed claim.Entries, homepage string) error {
 	return t.db.write(ctx, func(tx *tx) error {
-		placementID, err := t.placementOf(tx, claimID)
+		placementID, err := t.heldPlacement(tx, claimID)
 		if err != nil {
 			return err
 		}
@@ -376,9 +417,11 @@ func (t *Team) Confirm(ctx context.Context, claimID string, removed claim.Entrie
 	})
 }
 
+// forget drops entries whose removal was under way. One that a claim wanted
+// again meanwhile stays recorded.
 func forget(tx *tx, placementID string, removed claim.Entries) error {
 	return eachEntry(removed, func(kind, value string) error {
-		_, err := tx.exec("DELETE FROM owned_entries WHERE placement_id = $1 AND kind = $2 AND value = $3", placementID, kind, value)
+		_, err := tx.exec("DELETE FROM owned_entries WHERE placement_id = $1 AND kind = $2 AND value = $3 AND removing_until > 0", placementID, kind, value)
 		return err
 	})
 }

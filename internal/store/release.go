@@ -12,10 +12,22 @@ import (
 // Release begins to release a claim and says what is to be removed. It can be
 // repeated until Released has been called.
 func (t *Team) Release(ctx context.Context, claimID string) (*claim.Release, error) {
+	return t.release(ctx, claimID, func(claim.Claim) bool { return true })
+}
+
+// ReleaseExpired is Release for a claim whose lifetime is over or whose
+// release was begun. A claim that was renewed meanwhile is NotFound.
+func (t *Team) ReleaseExpired(ctx context.Context, claimID string) (*claim.Release, error) {
+	return t.release(ctx, claimID, func(c claim.Claim) bool {
+		return c.State == claim.Releasing || !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(t.db.now())
+	})
+}
+
+func (t *Team) release(ctx context.Context, claimID string, due func(claim.Claim) bool) (*claim.Release, error) {
 	var r *claim.Release
 	err := t.db.write(ctx, func(tx *tx) error {
 		c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID))
-		if isNoRows(err) {
+		if isNoRows(err) || err == nil && !due(c) {
 			return notFound("claim", claimID)
 		}
 		if err != nil {
@@ -118,16 +130,29 @@ func (t *Team) Orphans(ctx context.Context) (*Orphans, error) {
 }
 
 // ClaimFor returns the claim that registered a redirect URI, or nil when no
-// claim of this environment knows it. With an empty URI it returns the only
+// claim of this environment knows it. An exact entry counts more than a
+// wildcard, the current set more than an earlier one. With an empty URI it returns the only
 // claim, if there is exactly one.
 func (e *Env) ClaimFor(ctx context.Context, redirectURI string) (*claim.Claim, error) {
 	var best *claim.Claim
-	current, n := false, 0
+	likeness, n := 0, 0
 	err := e.eachClaim(ctx, func(c claim.Claim) {
 		n++
 		for i, set := range c.Sets {
-			if (redirectURI == "" || slices.Contains(set.RedirectURIs, redirectURI)) && (best == nil || i == 0 && !current) {
-				best, current = &c, i == 0
+			fits := 0
+			switch {
+			case redirectURI == "" || slices.Contains(set.RedirectURIs, redirectURI):
+				fits = 2 // exactly this address
+			case identity.AllowedRedirectURI(set.RedirectURIs, redirectURI):
+				fits = 1 // by a wildcard, or with and without the last slash
+			default:
+				continue
+			}
+			if fits *= 2; i == 0 {
+				fits++ // the current set rather than an earlier one
+			}
+			if fits > likeness {
+				best, likeness = &c, fits
 			}
 		}
 	})
@@ -174,26 +199,35 @@ func (e *Env) eachClaim(ctx context.Context, fn func(claim.Claim)) error {
 	}, e.TeamID, e.ClientID)
 }
 
-// Expired returns ids of claims whose lifetime is over, for the server's own clean-up.
-func (t *Team) Expired(ctx context.Context) ([]string, error) {
+// hereOnly restricts a query over claims to those whose environment is on this
+// server: at its address, or by a client ID that is this team's. Releases of
+// others need credentials that the server does not have, and a release begun
+// in vain would block the entries for a new deploy.
+const hereOnly = ` AND EXISTS (SELECT 1 FROM placements p WHERE p.id = placement_id
+	AND (p.api_base = $2 OR p.client_id IN (SELECT client_id FROM environments WHERE team_id = $1)))`
+
+// Expired returns ids of claims on this server, whose address is base, that
+// are over: previews by their lifetime, others by a release that was begun.
+func (t *Team) Expired(ctx context.Context, base string) ([]string, error) {
 	var ids []string
-	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND (state = 'releasing' OR expires_at > 0 AND expires_at < $2)", func(s scanner) error {
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND (state = 'releasing' AND kind <> 'prod' OR kind = 'preview' AND expires_at > 0 AND expires_at < $3)"+hereOnly, func(s scanner) error {
 		var id string
 		err := s.Scan(&id)
 		ids = append(ids, id)
 		return err
-	}, t.ID, millis(t.db.now()))
+	}, t.ID, base, millis(t.db.now()))
 	return ids, err
 }
 
-// PreviewsOf returns ids of preview claims of one branch of a repository.
-func (t *Team) PreviewsOf(ctx context.Context, repository, branch string) ([]string, error) {
+// PreviewsOf returns ids of preview claims on this server, whose address is
+// base, of one branch of a repository.
+func (t *Team) PreviewsOf(ctx context.Context, base, repository, branch string) ([]string, error) {
 	var ids []string
-	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND repository = $2 AND branch = $3", func(s scanner) error {
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND repository = $3 AND branch = $4"+hereOnly, func(s scanner) error {
 		var id string
 		err := s.Scan(&id)
 		ids = append(ids, id)
 		return err
-	}, t.ID, repository, branch)
+	}, t.ID, base, repository, branch)
 	return ids, err
 }

@@ -58,7 +58,8 @@ type DB struct {
 	writer *writer
 	unlock func()
 	stmts  sync.Map // query -> *sql.Stmt of the read pool
-	envs   sync.Map // client ID -> identity.Environment, see environment.go
+	envs   envCache
+	close  func() error
 }
 
 // Open opens or makes the database at o.Path with its key file beside it
@@ -73,6 +74,7 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 			WithFix("choose a folder that can be written with --data DIR")
 	}
 	db = &DB{path: o.Path, now: o.Now, unlock: func() {}}
+	db.close = sync.OnceValue(db.closeAll)
 	defer func() {
 		if err != nil {
 			db.Close()
@@ -83,9 +85,6 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 			return nil, err
 		}
 	}
-	if db.box, err = openKey(o.Path + ".key"); err != nil {
-		return nil, err
-	}
 	if err := touchPrivate(o.Path); err != nil {
 		return nil, err
 	}
@@ -93,6 +92,9 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		return nil, err
 	}
 	if err := migrate(ctx, db.writes); err != nil {
+		return nil, err
+	}
+	if db.box, err = openBox(ctx, db.writes, o.Path+".key"); err != nil {
 		return nil, err
 	}
 	if db.reads, err = openPool(ctx, o.Path, readers, true); err != nil {
@@ -104,8 +106,11 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 	return db, nil
 }
 
-// Close ends the writer after its queue is done and closes the file.
-func (db *DB) Close() error {
+// Close lets the running batch of writes finish and closes the file. Later
+// writes are refused; closing again changes nothing.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) closeAll() error {
 	if db.writer != nil {
 		db.writer.stop()
 	}
@@ -116,7 +121,6 @@ func (db *DB) Close() error {
 		}
 	}
 	db.unlock()
-	db.unlock = func() {}
 	return errors.Join(errs...)
 }
 
@@ -135,39 +139,6 @@ func touchPrivate(path string) error {
 			WithFix("check the permissions of the folder, or choose another with --data DIR")
 	}
 	return f.Close()
-}
-
-func openKey(path string) (*secret.Box, error) {
-	key, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Several processes may start at once: the first link wins, all read it.
-		tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*")
-		if err != nil {
-			return nil, fmt.Errorf("make the server key: %w", err)
-		}
-		defer os.Remove(tmp.Name())
-		if _, err := tmp.Write(secret.NewKey()); err != nil {
-			return nil, fmt.Errorf("write the server key: %w", err)
-		}
-		if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-			return nil, fmt.Errorf("write the server key: %w", err)
-		}
-		if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("keep the server key: %w", err)
-		}
-		key, err = os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read the server key: %w", err)
-		}
-	} else if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "cannot read the server key %s", path)
-	}
-	box, err := secret.NewBox(key)
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "%s is not a server key", path).
-			WithFix("restore the key that belongs to this database; without it its secrets cannot be opened")
-	}
-	return box, nil
 }
 
 func openPool(ctx context.Context, path string, conns int, readOnly bool) (*sql.DB, error) {
@@ -213,20 +184,42 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	sort.Strings(files)
-	for i, file := range files {
-		if err := migrateOne(ctx, conn, i+1, file); err != nil {
-			return err
-		}
-	}
-	var version int
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	version, err := checkOurs(ctx, conn)
+	if err != nil {
+		return err
 	}
 	if version > len(files) {
 		return fault.New(fault.Invalid, "the database was written by a newer Berth (schema %d, this one knows %d)", version, len(files)).
 			WithFix("run the newer version, or choose another folder with --data DIR")
 	}
+	for i, file := range files {
+		if err := migrateOne(ctx, conn, i+1, file); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// checkOurs returns the schema version of the file, and refuses a database
+// that some other program made.
+func checkOurs(ctx context.Context, conn *sql.Conn) (version int, err error) {
+	tables := 0
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('teams', 'claims')").Scan(&tables); err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	all := 0
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&all); err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	// Another process may be between the two looks at a fresh file: only a
+	// file with tables, and none of ours, is a stranger's.
+	if all > 0 && tables == 0 {
+		return 0, fault.New(fault.Invalid, "the database belongs to another program").WithFix("choose another folder with --data DIR")
+	}
+	return version, nil
 }
 
 func migrateOne(ctx context.Context, conn *sql.Conn, version int, file string) error {

@@ -179,7 +179,7 @@ func (db *DB) TeamByToken(ctx context.Context, token string) (*Team, error) {
 func (db *DB) TeamByClient(ctx context.Context, clientID, clientSecret string) (*Team, error) {
 	hash := sha256.Sum256([]byte(clientSecret))
 	t, err := scanTeam(db.row(ctx, `SELECT t.id, t.name, t.slug, t.admin_email, t.created_at, t.updated_at
-		FROM team_credentials c JOIN teams t ON t.id = c.team_id WHERE c.id = $1 AND c.hash = $2 AND c.kind = 'client'`, clientID, hash[:]))
+		FROM team_credentials c JOIN teams t ON t.id = c.team_id WHERE c.id = $1 AND c.hash = $2 AND c.kind = 'client' AND (c.expires_at = 0 OR c.expires_at > $3)`, clientID, hash[:], millis(db.now())))
 	if isNoRows(err) {
 		return nil, fault.New(fault.Unauthenticated, "invalid client credentials").WithCode("invalid_client")
 	}

@@ -19,8 +19,9 @@ const maxBatch = 256
 // batch, not per write. A write that fails is rolled back to its savepoint and
 // takes no other with it.
 type writer struct {
-	queue chan *write
-	done  chan struct{}
+	queue    chan *write
+	stopping chan struct{} // closed by stop: no write is taken any more
+	done     chan struct{} // closed when the queue is done
 }
 
 type write struct {
@@ -41,13 +42,13 @@ func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the writer: %w", err)
 	}
-	w := &writer{queue: make(chan *write, maxBatch), done: make(chan struct{})}
+	w := &writer{queue: make(chan *write), stopping: make(chan struct{}), done: make(chan struct{})}
 	go w.loop(&tx{ctx: context.Background(), conn: conn, stmts: map[string]*sql.Stmt{}})
 	return w, nil
 }
 
 func (w *writer) stop() {
-	close(w.queue)
+	close(w.stopping)
 	<-w.done
 }
 
@@ -57,6 +58,8 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 	w := &write{ctx: ctx, run: fn, result: make(chan error, 1)}
 	select {
 	case db.writer.queue <- w:
+	case <-db.writer.done:
+		return fault.New(fault.Unavailable, "the database is closed")
 	case <-ctx.Done():
 		return fault.Wrap(ctx.Err(), fault.Unavailable, "the request ended before its write began")
 	}
@@ -69,9 +72,14 @@ func (w *writer) loop(t *tx) {
 	defer t.conn.Close()
 	batch := make([]*write, 0, maxBatch)
 	results := make([]error, 0, maxBatch)
-	for first := range w.queue {
-		batch = append(batch[:0], first)
-		results = w.collectAndRun(t, batch, results[:0])
+	for {
+		select {
+		case first := <-w.queue:
+			batch = append(batch[:0], first)
+			results = w.collectAndRun(t, batch, results[:0])
+		case <-w.stopping:
+			return
+		}
 	}
 }
 
@@ -84,10 +92,8 @@ func (w *writer) collectAndRun(t *tx, batch []*write, results []error) []error {
 		results = append(results, t.runOne(batch[i]))
 		if len(batch) < maxBatch {
 			select {
-			case next, open := <-w.queue:
-				if open {
-					batch = append(batch, next)
-				}
+			case next := <-w.queue:
+				batch = append(batch, next)
 			default:
 			}
 		}

@@ -1,6 +1,13 @@
 -- Times are UTC milliseconds since 1970; 0 or NULL means never. Booleans are 0 or 1.
 -- Every table of identity data carries environment_id; store.Env adds it to each query.
 
+-- One row. key_check is a known text, sealed with the server key that this
+-- database belongs to.
+CREATE TABLE server (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    key_check BLOB NOT NULL
+);
+
 CREATE TABLE teams (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL,
@@ -71,6 +78,7 @@ CREATE TABLE signing_keys (
     created_at     INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX signing_keys_current ON signing_keys (environment_id) WHERE current = 1;
+CREATE INDEX signing_keys_environment ON signing_keys (environment_id);
 CREATE INDEX signing_keys_ready ON signing_keys (kid) WHERE environment_id IS NULL;
 
 CREATE TABLE api_keys (
@@ -103,6 +111,7 @@ CREATE TABLE cors_origins (
     UNIQUE (environment_id, origin)
 );
 CREATE INDEX cors_origins_origin ON cors_origins (origin);
+CREATE INDEX cors_origins_wildcard ON cors_origins (origin) WHERE instr(origin, '*') > 0;
 
 CREATE TABLE users (
     id              TEXT PRIMARY KEY,
@@ -125,9 +134,10 @@ CREATE TABLE users (
 CREATE INDEX users_environment ON users (environment_id, id);
 CREATE UNIQUE INDEX users_external_id ON users (environment_id, external_id) WHERE external_id <> '';
 
+-- Sessions and codes go with their user, and users with their environment.
 CREATE TABLE sessions (
     id             TEXT PRIMARY KEY,
-    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL,
     user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     auth_method    TEXT NOT NULL,
     status         TEXT NOT NULL,
@@ -147,7 +157,7 @@ CREATE INDEX sessions_user ON sessions (user_id, id);
 -- session that the first use opened (RFC 9700 section 4.5).
 CREATE TABLE codes (
     hash           BLOB PRIMARY KEY,
-    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL,
     user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     redirect_uri   TEXT NOT NULL,
     code_challenge TEXT NOT NULL,
@@ -157,6 +167,7 @@ CREATE TABLE codes (
     created_at     INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX codes_expiry ON codes (expires_at);
+CREATE INDEX codes_user ON codes (user_id);
 
 CREATE TABLE projects (
     id         TEXT PRIMARY KEY,
@@ -213,6 +224,7 @@ CREATE TABLE placements (
     updated_at       INTEGER NOT NULL,
     UNIQUE (team_id, slot)
 );
+CREATE INDEX placements_client ON placements (client_id);
 
 -- What one deployment needs of its environment. wants is the JSON of the
 -- current and the kept earlier sets of redirect URIs and origins.
