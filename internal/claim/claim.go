@@ -167,14 +167,16 @@ func (r Request) Check() error {
 	switch {
 	case r.Project == "" || strings.ContainsAny(r.Project, "/\\ \t\n"):
 		return bad("project %q is empty or has a slash or blank", r.Project)
-	case !strings.HasPrefix(r.Deployment, r.Project+"/"+string(r.Kind)+"/") || len(r.Deployment) > 400:
-		return bad("deployment %q does not begin with %s/%s/, or is too long", r.Deployment, r.Project, r.Kind)
 	case r.Kind != Dev && r.Kind != Preview && r.Kind != Prod:
 		return bad("unknown kind %q", r.Kind)
+	case !strings.HasPrefix(r.Deployment, DeploymentKey(r.Project, r.Kind, "")) || len(r.Deployment) == len(DeploymentKey(r.Project, r.Kind, "")) || len(r.Deployment) > 400:
+		return bad("deployment %q is not %s/%s/ and a reference, or is too long", r.Deployment, r.Project, r.Kind)
 	case r.Mode != Dedicated && r.Mode != Shared:
 		return bad("unknown placement %q", r.Mode)
 	case r.Given != nil && r.Mode != Shared:
 		return bad("credentials were given, so the placement is shared, not %s", r.Mode)
+	case r.Given != nil && r.Given.ClientID == "":
+		return bad("credentials were given without a client ID")
 	case r.Lifetime < 0:
 		return bad("negative lifetime")
 	case r.APIBase == "":
@@ -236,8 +238,8 @@ func Renew(old *Claim, r Request, now time.Time) (c Claim, changed bool) {
 		return *old, false
 	}
 	if old == nil || !old.Current().Equal(want) {
-		c.Sets = append([]Entries{want}, c.Sets...)
-		c.Sets = slices.CompactFunc(c.Sets, Entries.Equal)
+		c.Sets = slices.DeleteFunc(slices.Clone(c.Sets), want.Equal)
+		c.Sets = slices.Insert(c.Sets, 0, want)
 		if r.Kind == Dev {
 			c.Sets = c.Sets[:1] // a laptop has one port at a time
 		}
