@@ -292,7 +292,9 @@ func (s *Service) SignOut(ctx context.Context, sessionID, returnTo string) (*sto
 // of its registered redirect URIs. WorkOS keeps a list of its own for this,
 // which its API does not show.
 func (s *Service) signOutTargetAllowed(ctx context.Context, e *store.Env, returnTo string) (bool, error) {
-	if identity.CheckRedirectURI(returnTo, false) != nil {
+	// The rules of registered entries hold for it, but for their wildcards: a
+	// browser is sent to addresses, not to patterns.
+	if identity.CheckRedirectURI(returnTo, false) != nil || strings.Contains(returnTo, "*") {
 		return false, nil
 	}
 	homes, err := e.ClaimedHomepages(ctx)
