@@ -60,6 +60,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	keyed("DELETE /user_management/redirect_uris/{id}", a.deleteRedirectURI)
 	keyed("POST /user_management/cors_origins", a.addCORSOrigin)
 	keyed("GET /user_management/cors_origins", a.listCORSOrigins)
+	keyed("DELETE /user_management/cors_origins/{id}", a.deleteCORSOrigin) // not in WorkOS's reference
 	keyed("PUT /user_management/app_homepage_url", a.setHomepage)
 	keyed("GET /user_management/jwt_template", a.getJWTTemplate)
 	keyed("PUT /user_management/jwt_template", a.setJWTTemplate)

@@ -91,6 +91,14 @@ func (a *API) listCORSOrigins(e *store.Env, w http.ResponseWriter, r *http.Reque
 	return route.JSON(w, http.StatusOK, workos.NewList(out, before, after))
 }
 
+func (a *API) deleteCORSOrigin(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	if err := e.DeleteCORSOrigin(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (a *API) setHomepage(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var b workos.HomepageRequest
 	if err := route.Read(r, &b); err != nil {

@@ -4,6 +4,8 @@ package berthapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -178,6 +180,9 @@ func (a *API) released(t *store.Team, w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	rel, err := t.Release(r.Context(), r.PathValue("id"))
+	if fault.Is(err, fault.NotFound) {
+		return route.JSON(w, http.StatusOK, struct{}{}) // gone already: the call can be repeated
+	}
 	if err != nil {
 		return err
 	}
@@ -191,7 +196,9 @@ func (a *API) released(t *store.Team, w http.ResponseWriter, r *http.Request) er
 // such as a default redirect URI that the protocol cannot delete or a CORS
 // origin, is removed here, and so is the deployment's record.
 func (a *API) finish(ctx context.Context, t *store.Team, rel *claim.Release, removed claim.Entries) error {
-	if e, err := t.EnvironmentByClientID(ctx, rel.Placement.ClientID); err == nil {
+	e, err := t.EnvironmentByClientID(ctx, rel.Placement.ClientID)
+	switch {
+	case err == nil:
 		if rel.DeleteEnvironment {
 			if err := t.DeleteEnvironment(ctx, e.ID); err != nil && !fault.Is(err, fault.NotFound) {
 				return err
@@ -200,18 +207,15 @@ func (a *API) finish(ctx context.Context, t *store.Team, rel *claim.Release, rem
 			return err
 		}
 		removed = rel.Remove
-	} else if rel.DeleteEnvironment && rel.Placement.EnvironmentID != "" {
+	case !fault.Is(err, fault.NotFound):
+		return err
+	case rel.DeleteEnvironment && rel.Placement.EnvironmentID != "":
 		// Made, but stopped before it was bound.
 		if err := t.DeleteEnvironment(ctx, rel.Placement.EnvironmentID); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 	}
-	prefix := rel.Claim.Project + "/" + string(rel.Claim.Kind) + "/"
-	reference := strings.TrimPrefix(rel.Claim.Deployment, prefix)
-	if rel.Claim.Kind == claim.Preview && rel.Claim.Branch != "" {
-		reference = rel.Claim.Branch
-	}
-	if err := t.DeleteDeployment(ctx, rel.Claim.Project, rel.Claim.Kind, reference); err != nil {
+	if err := t.DeleteUnclaimed(ctx, rel.Claim); err != nil {
 		return err
 	}
 	return t.Released(ctx, rel.Claim.ID, removed)
@@ -221,34 +225,33 @@ func (a *API) finish(ctx context.Context, t *store.Team, rel *claim.Release, rem
 // lifetimes that are over and releases that were not finished, in environments
 // of this server. Others wait for `berth prune`, which has the credentials.
 func (a *API) Reap(ctx context.Context, t *store.Team) (int, error) {
-	ids, err := t.Expired(ctx)
+	ids, err := t.Expired(ctx, a.BaseURL())
 	if err != nil {
 		return 0, err
 	}
-	return a.reapAll(ctx, t, ids)
+	return a.reapAll(ctx, t, ids, t.ReleaseExpired)
 }
 
-func (a *API) reapAll(ctx context.Context, t *store.Team, ids []string) (int, error) {
+// reapAll releases claims; one that fails does not keep the others.
+func (a *API) reapAll(ctx context.Context, t *store.Team, ids []string, release func(context.Context, string) (*claim.Release, error)) (int, error) {
 	n := 0
+	var errs []error
 	for _, id := range ids {
-		rel, err := t.Release(ctx, id)
+		rel, err := release(ctx, id)
+		if err == nil {
+			err = a.finish(ctx, t, rel, claim.Entries{})
+		}
 		if fault.Is(err, fault.NotFound) {
-			continue // another run was faster
+			continue // another run was faster, or the claim was renewed
 		}
 		if err != nil {
-			return n, err
-		}
-		_, err = t.EnvironmentByClientID(ctx, rel.Placement.ClientID)
-		if err != nil && rel.Placement.APIBase != a.BaseURL() {
+			errs = append(errs, fmt.Errorf("release %s: %w", id, err))
 			continue
-		}
-		if err := a.finish(ctx, t, rel, claim.Entries{}); err != nil {
-			return n, err
 		}
 		a.Log.InfoContext(ctx, "released", "deployment", rel.Claim.Deployment, "environment", rel.Placement.EnvironmentName)
 		n++
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }
 
 func (a *API) orphans(t *store.Team, w http.ResponseWriter, r *http.Request) error {

@@ -71,11 +71,11 @@ func (a *API) githubEvent(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for _, t := range teams {
-			ids, err := t.PreviewsOf(r.Context(), repository, branch)
+			ids, err := t.PreviewsOf(r.Context(), a.BaseURL(), repository, branch)
 			if err != nil {
 				return err
 			}
-			n, err := a.reapAll(r.Context(), t, ids)
+			n, err := a.reapAll(r.Context(), t, ids, t.Release)
 			released += n
 			if err != nil {
 				return err

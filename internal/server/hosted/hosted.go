@@ -34,13 +34,13 @@ type Pages struct {
 // Mount registers the routes.
 func (p *Pages) Mount(mux *http.ServeMux) {
 	s := route.Surface{Log: p.Log, Answer: answer}
-	// A sign-in form posts to this origin only; requests that another site
-	// causes are refused (net/http.CrossOriginProtection).
-	guard := http.NewCrossOriginProtection()
 	form := func(pattern string, h route.Handler) {
-		inner := http.NewServeMux()
-		s.Handle(inner, pattern, h)
-		mux.Handle(pattern, guard.Handler(inner))
+		s.Handle(mux, pattern, func(w http.ResponseWriter, r *http.Request) error {
+			if err := checkOrigin(r); err != nil {
+				return err
+			}
+			return h(w, r)
+		})
 	}
 	s.Handle(mux, "GET /user_management/authorize", p.authorize)
 	s.Handle(mux, "GET /sign-in", p.showSignIn)
@@ -52,6 +52,23 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	})
 	mux.Handle("GET "+web.StylesheetPath(), web.Assets())
 	mux.Handle("GET "+web.IconPath(), web.Assets())
+}
+
+var guard = http.NewCrossOriginProtection()
+
+// checkOrigin refuses form posts that another site causes
+// (net/http.CrossOriginProtection). Over plain http to another machine
+// browsers send neither Sec-Fetch-Site nor, because the pages have the policy
+// no-referrer, an Origin other than "null": there the form's sealed flow, which
+// only works with the browser's own cookie, is the proof.
+func checkOrigin(r *http.Request) error {
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
+		return nil
+	}
+	if err := guard.Check(r); err != nil {
+		return fault.Wrap(err, fault.Denied, "This form was sent by another site.").WithFix("Go back to the application and start again.")
+	}
+	return nil
 }
 
 var defaultBrand = web.Brand{Name: "Berth"}
@@ -98,8 +115,13 @@ func (p *Pages) browser(w http.ResponseWriter, r *http.Request) string {
 }
 
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider"} {
+	// URL.Query drops what it cannot read; a redirect URI that is dropped would
+	// be taken for one that was not sent.
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "The query of the authorization request cannot be read.").WithFix("Percent-encode its values.")
+	}
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider", "connection_id", "organization_id"} {
 		// RFC 6749 section 3.1: a parameter must not be sent twice.
 		if len(q[name]) > 1 {
 			return fault.New(fault.Invalid, "The parameter %s was sent more than once.", name)
