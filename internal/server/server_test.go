@@ -23,7 +23,20 @@ var fastHash = auth.HashParams{MemoryKiB: 64, Iterations: 1, Parallelism: 1}
 
 func start(t testing.TB) *server.Server {
 	t.Helper()
-	s, err := server.New(t.Context(), server.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Version: "test", Hash: fastHash})
+	return startWith(t, server.Config{})
+}
+
+// startWith runs a server on a fresh folder and a free port until the test ends.
+func startWith(t testing.TB, cfg server.Config) *server.Server {
+	t.Helper()
+	if cfg.DataDir == "" {
+		cfg.DataDir = t.TempDir()
+	}
+	if cfg.Hash == (auth.HashParams{}) {
+		cfg.Hash = fastHash
+	}
+	cfg.Addr, cfg.Version = "127.0.0.1:0", "test"
+	s, err := server.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
