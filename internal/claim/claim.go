@@ -308,6 +308,13 @@ type Placement struct {
 // Bound reports whether the environment exists and its credentials are known.
 func (p Placement) Bound() bool { return p.State == "bound" }
 
+// EnvironmentKey is the Idempotency-Key with which the placement's environment
+// is made, so that a repeated run gets the one that an interrupted run made.
+func (p Placement) EnvironmentKey() string { return p.ID + "/environment" }
+
+// APIKeyKey is the Idempotency-Key of the environment's API key.
+func (p Placement) APIKeyKey() string { return p.ID + "/api_key" }
+
 // Grant is a claim with all that a run needs to act on it.
 type Grant struct {
 	Claim      Claim         `json:"claim"`

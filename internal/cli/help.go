@@ -135,7 +135,7 @@ func newHelpCommand(env *Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target := cmd.Root()
 			for _, name := range args {
-				next := child(target, name)
+				next := subcommand(target, name)
 				if next == nil {
 					return unknownCommand(target, name)
 				}
@@ -147,7 +147,7 @@ func newHelpCommand(env *Env) *cobra.Command {
 	}
 }
 
-func child(cmd *cobra.Command, name string) *cobra.Command {
+func subcommand(cmd *cobra.Command, name string) *cobra.Command {
 	for _, c := range cmd.Commands() {
 		if c.Name() == name || c.HasAlias(name) {
 			return c

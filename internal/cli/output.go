@@ -46,7 +46,7 @@ func (o *Output) Confirm(ctx context.Context, question string) error {
 		return nil
 	}
 	if !o.env.Interactive {
-		return Resume(fault.New(fault.NeedsPerson, "%s Nobody is here to answer, and nothing was changed", question).
+		return Resume(fault.New(fault.NeedsPerson, "%q needs an answer and nobody is at the terminal; nothing was changed", question).
 			WithCode("confirmation_needed").WithFix("look at the changes above, then pass --yes"), o.env.again("--yes"))
 	}
 	answer, err := o.ask(ctx, question+" "+o.Dim("[Y/n]"))
@@ -181,6 +181,14 @@ func (p *Printer) Table(header []string, rows [][]string) {
 	for _, row := range rows {
 		line(row, func(s string) string { return s })
 	}
+}
+
+// count is a number with its noun, such as "3 files".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // pad fills s with spaces to a width in columns.

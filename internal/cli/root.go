@@ -64,6 +64,15 @@ var commands = []struct {
 	group string
 	build func(*Env) *cobra.Command
 }{
+	{groupStart, newInitCommand},
+	{groupServer, newServeCommand},
+	{groupStart, newDevCommand},
+	{groupStart, newDeployCommand},
+	{groupLook, newStatusCommand},
+	{groupLook, newPlanCommand},
+	{groupChange, newApplyCommand},
+	{groupChange, newPruneCommand},
+	{groupChange, newUsersCommand},
 	{groupOther, newCompletionCommand},
 	{groupOther, newVersionCommand},
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -230,3 +232,6 @@ func withoutUser(address string) string {
 	u.RawQuery, u.Fragment = "", ""
 	return u.String()
 }
+
+// Names lists the branches, sorted.
+func (h *Heads) Names() []string { return slices.Sorted(maps.Keys(h.branches)) }

@@ -19,8 +19,10 @@ var arrows = map[string][]string{
 	"cmd/berth": {"cli"},
 	"cli": {
 		"project", "host", "plan", "doctor", "convex", "workos", "server",
-		"berth", "claim", "demo", "examples",
+		"berth", "claim", "demo", "examples", "provision", "identity",
 	},
+
+	"provision": {"berth", "claim", "convex", "host", "identity", "plan", "project", "workos"},
 
 	"plan":   {"claim", "project", "host", "convex", "workos", "identity"},
 	"doctor": {"claim", "project", "host", "convex", "workos"},

@@ -63,6 +63,11 @@ type FileChange struct {
 	Values map[string]secret.String // not nil: After was made without them; make it again with them
 }
 
+// AuthConfigPusher gives an embedded deployment its auth configuration.
+type AuthConfigPusher interface {
+	PushAuthConfig(ctx context.Context, source string) error
+}
+
 // Hooks let the caller record what happens. Each may be nil. Outcome and
 // Claimed are called from several goroutines at once.
 type Hooks struct {
@@ -85,6 +90,7 @@ type Targets struct {
 	Provisioner Provisioner
 	Environment Configurator // replaced by the provisioned one when the plan makes an environment
 	Variables   VariableSetter
+	AuthConfig  AuthConfigPusher
 	Files       FileWriter
 	Hooks       Hooks
 	Parallel    int // configuration calls under way at once; default 8
@@ -140,7 +146,9 @@ func (a *applier) check(p Plan) error {
 		switch c.Resource {
 		case Environment:
 			missing = a.Provisioner == nil
-		case RedirectURI, CORSOrigin, Homepage, JWTTemplate:
+		case AuthConfig:
+			missing = a.AuthConfig == nil
+		case RedirectURI, CORSOrigin, Homepage, JWTTemplate, Issuer:
 			missing = a.Environment == nil && !makes
 		case Variable:
 			missing = a.Variables == nil
@@ -164,6 +172,16 @@ func (a *applier) check(p Plan) error {
 
 // stage carries out the changes with the given indexes.
 func (a *applier) stage(ctx context.Context, changes []Change, now []int) {
+	if last := now[len(now)-1]; changes[last].Resource == AuthConfig {
+		// The configuration reads the variables: it goes after them, alone.
+		if len(now) > 1 {
+			a.variables(ctx, changes, now[:len(now)-1])
+		}
+		if a.goOn(ctx, last, changes[last]) {
+			a.finish(ctx, last, Result{Change: changes[last], State: Done}, a.AuthConfig.PushAuthConfig(ctx, changes[last].After))
+		}
+		return
+	}
 	if changes[now[0]].Resource == Variable {
 		a.variables(ctx, changes, now)
 		return

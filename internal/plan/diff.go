@@ -19,6 +19,8 @@ type Desired struct {
 	Origins      []string
 	Homepage     string // "" asks for none
 	JWTTemplate  string // "" asks for none
+	Issuer       *Issuance
+	AuthConfig   *string // bundled source for an embedded deployment; nil leaves it alone
 	Variables    []DesiredVariable
 	Files        []DesiredFile
 	Ours         Ours   // recorded as put there by this deployment; what of it is no longer desired goes
@@ -32,6 +34,15 @@ type Wish struct {
 	Production bool
 	Release    bool // the deployment is gone: remove the environment when it is its own
 }
+
+// Issuance is the wished iss of access tokens. Value "" is the server's own form.
+type Issuance struct {
+	Value   string
+	Pending bool // the value holds the client ID, which is not known yet: Value then has ClientIDMark
+}
+
+// ClientIDMark stands for the client ID in an Issuance that is pending.
+const ClientIDMark = "{client_id}"
 
 // DesiredVariable is a variable of the deployment.
 type DesiredVariable struct {
@@ -77,6 +88,8 @@ type Actual struct {
 	OriginsRemovable bool // WorkOS cannot remove origins; a Berth server can
 	Homepage         AppliedHomepage
 	JWTTemplate      string                   // "" when never set
+	Issuer           string                   // as set; "" is the server's own form
+	AuthConfig       string                   // source that the embedded deployment has
 	Variables        map[string]secret.String // nil when they cannot be read (R84)
 	Files            map[string][]byte        // by path; a missing file has no entry
 }
@@ -106,8 +119,12 @@ func Diff(desired Desired, actual Actual) Plan {
 		d.origins()
 		d.homepage()
 		d.jwtTemplate()
+		d.issuer()
 	}
 	d.variables()
+	if d.AuthConfig != nil && *d.AuthConfig != d.actual.AuthConfig {
+		d.change(Change{Action: Set, Resource: AuthConfig, Name: string(AuthConfig), Before: d.actual.AuthConfig, After: *d.AuthConfig})
+	}
 	d.files()
 	slices.SortStableFunc(d.plan.Changes, compareChanges)
 	slices.SortStableFunc(d.plan.Notes, compareNotes)
@@ -259,6 +276,14 @@ func (d *differ) jwtTemplate() {
 	}
 }
 
+func (d *differ) issuer() {
+	if d.Issuer == nil || d.Issuer.Value == d.actual.Issuer {
+		return
+	}
+	d.change(Change{Action: Set, Resource: Issuer, Name: string(Issuer), Before: d.actual.Issuer, After: d.Issuer.Value,
+		Reason: "auth.config names it"})
+}
+
 func (d *differ) variables() {
 	want := map[string]bool{}
 	readable := d.actual.Variables != nil
@@ -355,4 +380,9 @@ func compact(template string) string {
 		return strings.TrimSpace(template)
 	}
 	return b.String()
+}
+
+// WithClientID puts the client ID into an issuer that was pending.
+func WithClientID(issuer, clientID string) string {
+	return strings.ReplaceAll(issuer, ClientIDMark, clientID)
 }

@@ -41,7 +41,9 @@ const (
 	CORSOrigin  Resource = "cors_origin"
 	Homepage    Resource = "homepage"
 	JWTTemplate Resource = "jwt_template"
+	Issuer      Resource = "issuer" // iss of access tokens; only a Berth server can set it
 	Variable    Resource = "variable"
+	AuthConfig  Resource = "auth_config" // of an embedded deployment
 	File        Resource = "file"
 )
 
@@ -110,6 +112,8 @@ func (c Change) stage() int {
 		return 7
 	case c.Resource == Variable && c.Action != Remove:
 		return 2
+	case c.Resource == AuthConfig:
+		return 2 // after the variables that it reads, see Apply
 	case c.Resource == File && c.Action != Remove:
 		return 3
 	case c.Resource == File:
@@ -123,7 +127,7 @@ func (c Change) stage() int {
 	}
 }
 
-var resourceOrder = map[Resource]int{Environment: 0, RedirectURI: 1, CORSOrigin: 2, Homepage: 3, JWTTemplate: 4, Variable: 5, File: 6}
+var resourceOrder = map[Resource]int{Environment: 0, RedirectURI: 1, CORSOrigin: 2, Homepage: 3, JWTTemplate: 4, Issuer: 5, Variable: 6, AuthConfig: 7, File: 8}
 
 func compareChanges(a, b Change) int {
 	return cmp.Or(
@@ -147,7 +151,7 @@ const (
 // shown returns Before and After as views may show them.
 func (c Change) shown() (before, after string) {
 	before, after = c.Before, c.After
-	if c.Secret || c.Resource == File {
+	if c.Secret || c.Resource == File || c.Resource == AuthConfig {
 		before, after = hide(before), hide(after)
 	}
 	if c.Pending {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/server/berthapi"
@@ -109,6 +112,9 @@ func OpenLedger(ctx context.Context, path string, log *slog.Logger) (*Ledger, er
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	mux := http.NewServeMux()
 	(&berthapi.API{DB: db, Log: log, BaseURL: func() string { return "" }, Local: t}).Mount(mux)
 	return &Ledger{db: db, handler: route.WithRequestID(mux)}, nil
@@ -119,3 +125,44 @@ func (l *Ledger) Close() error { return l.db.Close() }
 
 // Handler serves /berth/v1 over the ledger.
 func (l *Ledger) Handler() http.Handler { return l.handler }
+
+// Healthy reports whether a Berth server answers at url.
+func Healthy(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/berth/v1/health", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && resp.Header.Get("X-Request-ID") != ""
+}
+
+// MachineID returns the random id kept at path, made on first use. Of several
+// processes that make it at once one wins and all return its id.
+func MachineID(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fault.Wrap(err, fault.Invalid, "cannot make the data folder %s", filepath.Dir(path)).WithFix("choose a folder that can be written with --data DIR")
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".machine-*")
+	if err != nil {
+		return "", fault.Wrap(err, fault.Invalid, "cannot write %s", path)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.WriteString(rand.Text() + "\n")
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return "", fault.Wrap(err, fault.Invalid, "cannot write %s", path)
+	}
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fault.Wrap(err, fault.Invalid, "cannot write %s", path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fault.Wrap(err, fault.Invalid, "cannot read %s", path)
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -50,7 +50,7 @@ func (t *Team) release(ctx context.Context, claimID string, due func(claim.Claim
 		if r.DeleteEnvironment {
 			if r.Placement.EnvironmentID == "" {
 				// The run that made it stopped before it could record it.
-				if r.Placement.EnvironmentID, _, err = tx.remembered(t.ID, EnvironmentKey(placementID)); err != nil {
+				if r.Placement.EnvironmentID, _, err = tx.remembered(t.ID, r.Placement.EnvironmentKey()); err != nil {
 					return err
 				}
 			}
@@ -89,13 +89,6 @@ func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entri
 		return err
 	})
 }
-
-// EnvironmentKey is the Idempotency-Key with which a placement's environment is
-// made, APIKeyKey the one of its API key.
-func EnvironmentKey(placementID string) string { return placementID + "/environment" }
-
-// APIKeyKey is the Idempotency-Key with which a placement's API key is made.
-func APIKeyKey(placementID string) string { return placementID + "/api_key" }
 
 // Orphans are things without an owner.
 type Orphans struct {

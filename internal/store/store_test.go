@@ -35,7 +35,7 @@ func TestLedgerRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := tm.CreateEnvironment(t.Context(), NewEnvironment{Name: g.Placement.EnvironmentName, IdempotencyKey: EnvironmentKey(g.Placement.ID)})
+	e, err := tm.CreateEnvironment(t.Context(), NewEnvironment{Name: g.Placement.EnvironmentName, IdempotencyKey: g.Placement.EnvironmentKey()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/host"
+	"github.com/berthdev/berth/internal/provision"
+)
+
+type deployOptions struct {
+	env     *Env
+	target  targetFlags
+	command []string
+}
+
+func newDeployCommand(env *Env) *cobra.Command {
+	o := &deployOptions{env: env, target: targetFlags{env: env}}
+	cmd := &cobra.Command{
+		Use:   "deploy [-- build command]",
+		Short: "in a build: sign-in for this branch, then the build command",
+		Long: `Gives the branch that is being built its own auth environment, registers every
+address at which a reviewer may open it, sets the deployment's variables, and
+runs the build command with the environment's credentials in its environment.
+Running it again changes nothing.`,
+		Example: `berth deploy -- npm run build	as the build command of the host
+berth deploy --kind preview --branch feature-a --url https://a.example.com	outside a known host`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := afterDash(cmd, args); err != nil {
+				return err
+			}
+			o.command = args
+			return runDeploy(cmd.Context(), o)
+		},
+	}
+	o.target.register(cmd)
+	return cmd
+}
+
+// afterDash refuses words that are not behind "--": they would be taken for
+// the command although a flag was meant.
+func afterDash(cmd *cobra.Command, args []string) error {
+	if n := cmd.ArgsLenAtDash(); len(args) > 0 && n != 0 {
+		return fault.New(fault.Invalid, "%s takes its command after --, got %q", cmd.CommandPath(), args[0]).
+			WithFix("write: %s -- %s", cmd.CommandPath(), strings.Join(args, " ")).WithCode("argument_unknown")
+	}
+	return nil
+}
+
+func runDeploy(ctx context.Context, o *deployOptions) error {
+	s, err := o.target.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if s.req.Kind == claim.Dev {
+		return fault.New(fault.NeedsPerson, "this is no build of a known host, so it is not clear what is deployed").
+			WithFix("pass --kind preview --branch NAME --url URL, or --kind prod --url URL; for this checkout use berth dev").WithCode("kind_unknown")
+	}
+	if s.req.Build.Closed {
+		return fault.New(fault.Conflict, "the pull request is closed, so nothing is deployed for it").WithFix("run berth prune instead")
+	}
+	p, err := s.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	out := o.env.Output()
+	if p.Idle != "" {
+		s.idle(p)
+		return o.build(ctx, s, nil)
+	}
+	if err := p.Refused(); err != nil {
+		return err
+	}
+	out.Block(p.Plan.Text(planStyle(out.Printer)))
+	if o.env.DryRun() {
+		return out.Result(s.view(p, nil), func(*Printer) {})
+	}
+	done, err := s.apply(ctx, p)
+	if err != nil {
+		return err
+	}
+	s.summary(p, done)
+	hand := host.HandOverFor(s.req.Build.Host, string(frameworkOf(s)))
+	out.Warn("%s", hand.Sentence)
+	if hand.Advice != "" {
+		out.Line("  %s", hand.Advice)
+	}
+	view := s.view(p, done)
+	view.HandOver = hand.Sentence
+	if err := o.build(ctx, s, done.Environment.Variables); err != nil {
+		return err
+	}
+	return out.Result(view, func(*Printer) {})
+}
+
+// frameworkOf translates the framework's word for package host.
+func frameworkOf(s *session) string {
+	id := string(s.app.Framework.ID)
+	if id == "nextjs" {
+		return host.FrameworkNext
+	}
+	return id
+}
+
+// build runs the build command with the environment's variables added. What
+// was set for it before wins nowhere: the command gets what was configured.
+func (o *deployOptions) build(ctx context.Context, s *session, vars []provision.Variable) error {
+	if len(o.command) == 0 {
+		return nil
+	}
+	out := o.env.Output()
+	out.Step("running %s", strings.Join(o.command, " "))
+	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
+	if o.env.JSON() {
+		cmd.Stdout = o.env.Stderr // stdout is for the result
+	}
+	return childError(ctx, cmd.Run(), o.command[0])
+}
+
+// childCommand prepares a child process with Berth's variables over the process's own.
+func childCommand(ctx context.Context, env *Env, dir string, command []string, vars []provision.Variable) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, env.Stdin, env.Stdout, env.Stderr
+	if dir != env.Dir && env.flags.app == "" {
+		cmd.Dir = env.Dir // where the person stands
+	}
+	ours := map[string]bool{}
+	for _, v := range vars {
+		ours[v.Name] = true
+	}
+	for _, kv := range env.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if !ours[name] {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	for _, v := range vars {
+		cmd.Env = append(cmd.Env, v.Name+"="+v.Value.Reveal())
+	}
+	interruptGroup(cmd)
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// childError passes on the exit code of a child.
+func childError(ctx context.Context, err error, name string) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fault.Wrap(err, fault.Interrupted, "interrupted while %s was running", name).WithFix("run the same command again: it goes on where it stopped")
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
+		return &Exit{exit.ExitCode()}
+	}
+	return fault.Wrap(err, fault.Invalid, "cannot run %s: %v", name, err).WithFix("check the command after --")
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/plan"
+	"github.com/berthdev/berth/internal/project"
+	"github.com/berthdev/berth/internal/provision"
+)
+
+// planStyle colours a plan as the printer's colors are.
+func planStyle(p *Printer) *plan.Style {
+	if !p.color {
+		return nil
+	}
+	return &plan.Style{Add: p.Green, Set: p.Yellow, Remove: p.Red, Keep: p.Dim, Note: p.Dim, Warning: p.Yellow, Heading: p.Bold}
+}
+
+// session is a connection with the app and request it is for.
+type session struct {
+	target *targetFlags
+	app    *project.App
+	conn   *provision.Connection
+	req    provision.Request
+	close  func()
+}
+
+// open finds the app, decides the deployment and connects, and says so.
+func (t *targetFlags) open(ctx context.Context, start bool) (*session, error) {
+	app, err := t.app()
+	if err != nil {
+		return nil, err
+	}
+	req, err := t.request(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	conn, done, err := t.connect(ctx, app, start)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{target: t, app: app, conn: conn, req: req, close: done}
+	t.announce(t.env.Output(), conn, req)
+	return s, nil
+}
+
+// applyView is the result of dev, deploy and apply as JSON.
+type applyView struct {
+	Deployment  string          `json:"deployment"`
+	Kind        claim.Kind      `json:"kind"`
+	Branch      string          `json:"branch,omitempty"`
+	Placement   claim.Mode      `json:"placement,omitempty"`
+	Environment environmentView `json:"environment,omitzero"`
+	Backend     string          `json:"backend,omitempty"`
+	Redirects   []string        `json:"redirect_uris"`
+	Changed     bool            `json:"changed"`
+	Plan        plan.Plan       `json:"plan"`
+	Warnings    []string        `json:"warnings"`
+	HandOver    string          `json:"hand_over,omitempty"`
+	Calls       callsView       `json:"calls"`
+}
+
+type environmentView struct {
+	ID       string `json:"id,omitempty"`
+	Name     string `json:"name"`
+	ClientID string `json:"client_id"`
+	Server   string `json:"server"`
+}
+
+type callsView struct {
+	Reads  int64 `json:"reads"`
+	Writes int64 `json:"writes"`
+}
+
+func (s *session) view(p *provision.Prepared, out *provision.Outcome) applyView {
+	v := applyView{Deployment: s.req.Deployment(), Kind: s.req.Kind, Branch: s.req.Branch, Plan: p.Plan, Redirects: []string{}, Warnings: []string{},
+		Calls: callsView{s.target.reads.Load(), s.target.writes.Load()}}
+	if out != nil {
+		pl := out.Environment.Placement
+		v.Placement, v.Changed, v.Plan, v.Backend = pl.Mode, out.Changed, out.Plan, out.BackendName
+		v.Environment = environmentView{ID: pl.EnvironmentID, Name: pl.EnvironmentName, ClientID: pl.ClientID, Server: s.conn.Title}
+		v.Redirects = append(v.Redirects, p.RedirectURIs()...)
+		v.Warnings = append(v.Warnings, out.Report.Warnings()...)
+	}
+	return v
+}
+
+// prepare makes the plan and tells about what is odd in convex.json.
+func (s *session) prepare(ctx context.Context) (*provision.Prepared, error) {
+	p, err := s.conn.Prepare(ctx, s.req)
+	if p != nil {
+		s.target.findings(s.target.env.Output(), p.Findings)
+	}
+	return p, err
+}
+
+// apply carries out a plan that was shown, and says what came of it.
+func (s *session) apply(ctx context.Context, p *provision.Prepared) (*provision.Outcome, error) {
+	o := s.target.env.Output()
+	if err := p.Refused(); err != nil {
+		return nil, err
+	}
+	out, err := s.conn.Apply(ctx, p)
+	if out != nil && out.Replanned {
+		o.Warn("the environment changed since the plan was made; this was applied instead:")
+		o.Block(out.Plan.Text(planStyle(o.Printer)))
+	}
+	if err != nil {
+		if out != nil && out.Report != nil {
+			o.Block(out.Report.Text(planStyle(o.Printer)))
+		}
+		return out, err
+	}
+	return out, nil
+}
+
+// Block prints text of several lines as it is.
+func (p *Printer) Block(text string) {
+	if text = strings.TrimRight(text, "\n"); text != "" {
+		p.Line("%s", text)
+	}
+}
+
+// summary is the last lines of dev, deploy and apply.
+func (s *session) summary(p *provision.Prepared, out *provision.Outcome) {
+	o := s.target.env.Output()
+	pl := out.Environment.Placement
+	if pl.ClientID == "" {
+		return
+	}
+	state := "already as it should be"
+	if out.Changed {
+		state = "ready"
+	}
+	o.OK("%s: environment %s (%s, %s)", state, o.Bold(pl.EnvironmentName), pl.Mode, pl.ClientID)
+	for _, uri := range p.RedirectURIs() {
+		o.Fact("callback", "%s", uri)
+	}
+}
+
+// idle says that there is nothing to do for this kind of deployment.
+func (s *session) idle(p *provision.Prepared) {
+	s.target.env.Output().Warn("%s (add one with: berth init --add-missing)", p.Idle)
+}
+
+// errNotReady is for commands that need an environment which is not there yet.
+func errNotReady(r provision.Request) error {
+	return fault.New(fault.NotFound, "%s has no environment yet", r.Title()).WithFix("make it with: berth %s", map[claim.Kind]string{claim.Dev: "dev --once", claim.Preview: "deploy", claim.Prod: "deploy"}[r.Kind]).WithCode("no_environment")
+}

@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/server"
+)
+
+// defaultAddr is where a server listens when nobody says otherwise. It is open
+// to this machine only.
+const defaultAddr = "127.0.0.1:4747"
+
+type serveOptions struct {
+	env       *Env
+	addr      string // "" when the person gave none
+	publicURL string
+	quiet     bool
+	verbose   bool
+	detach    bool
+}
+
+func newServeCommand(env *Env) *cobra.Command {
+	o := &serveOptions{env: env}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "run the Berth server",
+		Long: `Runs the Berth server: sign-in environments, hosted pages and the ledger of claims, in one process with one data folder.
+Commands on this machine find it by themselves; others need BERTH_SERVER and BERTH_TOKEN.`,
+		Example: `berth serve	here, until Ctrl-C
+berth serve --detach	in the background
+berth serve token --name ci	a token for another machine or a build
+berth serve --addr :8080 --public-url https://auth.example.com	for a team, behind a TLS proxy`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.addr, "addr", "", "listen on `HOST:PORT` (default: "+defaultAddr+", or the port of last time)")
+	f.StringVar(&o.publicURL, "public-url", "", "address `URL` under which clients reach the server")
+	f.BoolVar(&o.detach, "detach", false, "run in the background, with a log file in the data folder")
+	f.BoolVar(&o.quiet, "quiet", false, "print warnings and errors only")
+	f.BoolVar(&o.verbose, "verbose", false, "log more")
+	cmd.AddCommand(newServeStatusCommand(env), newServeTokenCommand(env), newServeStopCommand(env))
+	return cmd
+}
+
+// serveView says what was started.
+type serveView struct {
+	URL  string `json:"url"`
+	Data string `json:"data"`
+	PID  int    `json:"pid"`
+	Team string `json:"team"`
+	Log  string `json:"log,omitempty"` // of a server in the background
+}
+
+func runServe(ctx context.Context, o *serveOptions) error {
+	out := o.env.Output()
+	dir, err := o.env.DataDir()
+	if err != nil {
+		return err
+	}
+	if o.env.DryRun() {
+		out.Fact("Data", "%s", dir)
+		return out.Result(serveView{Data: dir}, func(p *Printer) { p.Line("Dry run: no server was started.") })
+	}
+	if o.detach {
+		return runDetached(ctx, o, dir)
+	}
+	s, err := o.open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	local, err := s.Announce(ctx)
+	if err != nil {
+		s.Close()
+		return err
+	}
+	if o.env.JSON() {
+		err := out.Result(serveView{URL: local.URL, Data: dir, PID: local.PID, Team: local.Team}, nil)
+		if err != nil {
+			s.Close()
+			return err
+		}
+	}
+	if !o.quiet {
+		o.welcome(out, local, dir)
+	}
+	stopTrimming := trimMemory()
+	defer stopTrimming()
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	if !o.quiet {
+		out.Line("Stopped.")
+	}
+	return nil
+}
+
+func (o *serveOptions) welcome(out *Output, local server.Local, dir string) {
+	out.Fact("Server", "%s", out.Bold(local.URL))
+	out.Fact("Data", "%s", dir)
+	out.Fact("Use", "berth dev, in the folder of an app; commands on this machine find the server")
+	out.Fact("", "elsewhere: set %s=%s and %s (berth serve token)", serverVar, local.URL, tokenVar)
+	if host, _, err := net.SplitHostPort(o.addr); err == nil && !isLoopback(host) && o.publicURL == "" {
+		out.Warn("%s is open to other machines over plain HTTP; put a TLS proxy in front and give its address with --public-url", o.addr)
+	}
+	out.Fact("Stop", "Ctrl-C")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// open makes the server listen. Without --addr it takes the port of last time,
+// because apps remember the address, then the usual one, then any.
+func (o *serveOptions) open(ctx context.Context, dir string) (*server.Server, error) {
+	before, err := server.ReadLocal(dir)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
+	addrs := []string{o.addr}
+	if o.addr == "" {
+		addrs = usualAddrs(before)
+	}
+	for i, addr := range addrs {
+		s, err := o.openAt(ctx, dir, addr, before)
+		if fault.Code(err) == "port_taken" && i < len(addrs)-1 {
+			continue
+		}
+		if err == nil && i > 0 {
+			o.env.Output().Warn("%s is taken by another program; listening on %s instead", addrs[0], s.URL())
+		}
+		return s, err
+	}
+	return nil, fault.New(fault.Internal, "no address to listen on")
+}
+
+func usualAddrs(before server.Local) []string {
+	addrs := []string{defaultAddr, "127.0.0.1:0"}
+	u, err := url.Parse(before.URL)
+	if err == nil && isLoopback(u.Hostname()) && u.Port() != "" && u.Host != defaultAddr {
+		addrs = append([]string{u.Host}, addrs...)
+	}
+	return addrs
+}
+
+// A server that is told to stop finishes what it has begun (ten seconds at
+// most); the next one waits for it.
+const (
+	handOver     = 12 * time.Second
+	handOverPoll = 100 * time.Millisecond
+)
+
+func (o *serveOptions) openAt(ctx context.Context, dir, addr string, before server.Local) (*server.Server, error) {
+	for deadline := o.env.Now().Add(handOver); ; {
+		s, err := server.New(ctx, server.Config{
+			DataDir: dir, Addr: addr, PublicURL: o.publicURL, Version: o.env.Version,
+			GitHubSecret: secret.String(o.env.get(githubVar)), Log: o.logger(),
+		})
+		if fault.Code(err) != "database_in_use" {
+			return s, err
+		}
+		if _, ok := alive(ctx, before); ok {
+			return nil, fault.Wrap(err, fault.Conflict, "a server runs on %s already: %s (process %d)", dir, before.URL, before.PID).
+				WithCode("database_in_use").WithFix("use that one, stop it with `berth serve stop`, or start a second one with --data DIR")
+		}
+		if o.env.Now().After(deadline) {
+			return nil, err
+		}
+		if err := pause(ctx, handOverPoll); err != nil {
+			return nil, err
+		}
+		if now, err := server.ReadLocal(dir); err == nil {
+			before = now
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (o *serveOptions) logger() *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case o.verbose:
+		level = slog.LevelDebug
+	case o.quiet:
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(o.env.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// trimEvery is how often an idle server gives memory back.
+const trimEvery = time.Minute
+
+// trimMemory keeps an idle server small: it is meant to run all day beside an
+// editor and a browser. Most of what it ever holds are the password hashes of
+// the moment, some 20 MB each for a tenth of a second: a smaller heap target
+// costs little there, and the runtime alone returns such peaks to the system
+// only after minutes.
+func trimMemory() (stop func()) {
+	debug.SetGCPercent(50)
+	debug.FreeOSMemory() // what opening the database and its migrations left
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(trimEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				debug.FreeOSMemory()
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
