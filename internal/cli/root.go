@@ -65,7 +65,6 @@ var commands = []struct {
 	build func(*Env) *cobra.Command
 }{
 	{groupStart, newInitCommand},
-	{groupServer, newServeCommand},
 	{groupStart, newDevCommand},
 	{groupStart, newDeployCommand},
 	{groupLook, newStatusCommand},
@@ -73,9 +72,13 @@ var commands = []struct {
 	{groupChange, newApplyCommand},
 	{groupChange, newPruneCommand},
 	{groupChange, newUsersCommand},
+	{groupServer, newServeCommand},
 	{groupOther, newCompletionCommand},
 	{groupOther, newVersionCommand},
 }
+
+// Help shows commands in the order of the list above.
+func init() { cobra.EnableCommandSorting = false }
 
 const rootLong = `Berth gives every deployment of an app its own working sign-in.`
 
