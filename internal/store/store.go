@@ -75,15 +75,18 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 	}
 	db = &DB{path: o.Path, now: o.Now, unlock: func() {}}
 	db.close = sync.OnceValue(db.closeAll)
+	opened := db // a return of nil has set db to nil when this runs
 	defer func() {
 		if err != nil {
-			db.Close()
+			opened.Close()
 		}
 	}()
 	if !o.Shared {
-		if db.unlock, err = lockFile(o.Path + ".lock"); err != nil {
+		unlock, err := lockFile(o.Path + ".lock")
+		if err != nil {
 			return nil, err
 		}
+		db.unlock = unlock
 	}
 	if err := touchPrivate(o.Path); err != nil {
 		return nil, err
