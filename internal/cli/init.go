@@ -123,7 +123,7 @@ func runInit(ctx context.Context, o *initOptions) error {
 	case o.env.DryRun():
 		out.Line("Dry run: nothing was written.")
 	default:
-		if err := out.Confirm(ctx, "Write "+count(len(changes), "file")+"?"); err != nil {
+		if err := out.Confirm(ctx, "Write "+counted(len(changes), "file")+"?"); err != nil {
 			return err
 		}
 		if _, err := app.Apply(changes); err != nil {

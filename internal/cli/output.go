@@ -183,8 +183,8 @@ func (p *Printer) Table(header []string, rows [][]string) {
 	}
 }
 
-// count is a number with its noun, such as "3 files".
-func count(n int, noun string) string {
+// counted is a number with its noun, such as "3 files".
+func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

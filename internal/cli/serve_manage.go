@@ -100,7 +100,7 @@ func runServeStatus(ctx context.Context, o *serveStatusOptions) error {
 		p.Fact("Data", "%s", v.Data)
 		p.Fact("Process", "%d", v.PID)
 		p.Fact("Version", "%s", v.Version)
-		p.Fact("Holds", "%s of team %s", count(v.Environments, "environment"), v.Team)
+		p.Fact("Holds", "%s of team %s", counted(v.Environments, "environment"), v.Team)
 	})
 	if err == nil && !v.Running {
 		err = &Exit{exitError}
