@@ -210,8 +210,17 @@ func (r Request) Slot(generation int) string {
 // that a person who looks at the vendor's list knows whose it is.
 func (r Request) EnvironmentName(generation int) string {
 	name := strings.TrimPrefix(r.Deployment, r.Project+"/")
-	if r.Mode == Shared {
+	switch {
+	case r.Mode == Shared:
 		name = string(r.Kind) + " (shared)"
+	case r.Kind == Preview && r.Branch != "":
+		name = "preview " + r.Branch
+	case r.Kind == Prod:
+		name = "production"
+	case r.Kind == Dev && r.Owner != "":
+		// One person may have several worktrees: the end of the id tells them apart.
+		id := strings.TrimPrefix(name, "dev/")
+		name = "dev " + r.Owner + " " + id[max(0, len(id)-4):]
 	}
 	if generation > 1 {
 		name += " #" + strconv.Itoa(generation)

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,9 +104,11 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	case len(dead)+len(orphans) == 0:
 		return out.Result(view, func(p *Printer) { p.Line("nothing to prune") })
 	case o.env.DryRun():
-		return out.Result(view, func(p *Printer) { p.Line("%s would be released; nothing was changed", count(len(dead), "deployment")) })
+		return out.Result(view, func(p *Printer) {
+			p.Line("%s would be released; nothing was changed", counted(len(dead), "deployment"))
+		})
 	}
-	if err := out.Confirm(ctx, fmt.Sprintf("Release %s?", count(len(dead)+len(orphans), "deployment"))); err != nil {
+	if err := out.Confirm(ctx, fmt.Sprintf("Release %s?", counted(len(dead)+len(orphans), "deployment"))); err != nil {
 		return err
 	}
 	view.Pending = nil
@@ -117,14 +118,7 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	if err := conn.RemoveOrphans(ctx, orphans); err != nil {
 		return err
 	}
-	return out.Result(view, func(p *Printer) { p.Line("released %s", count(len(view.Released)+len(orphans), "deployment")) })
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return out.Result(view, func(p *Printer) { p.Line("released %s", counted(len(view.Released)+len(orphans), "deployment")) })
 }
 
 func (o *pruneOptions) release(ctx context.Context, conn *provision.Connection, dead []provision.Verdict, view *pruneView) error {
@@ -138,8 +132,10 @@ func (o *pruneOptions) release(ctx context.Context, conn *provision.Connection, 
 			return err
 		}
 		view.Released = append(view.Released, r)
-		what := fmt.Sprintf("%s removed", count(len(r.Removed), "entry"))
-		what = strings.Replace(what, "entrys", "entries", 1)
+		what := fmt.Sprintf("removed %s", counted(len(r.Removed), "redirect URI or origin"))
+		if len(r.Removed) != 1 {
+			what = fmt.Sprintf("removed %d redirect URIs and origins", len(r.Removed))
+		}
 		if r.Deleted {
 			what = "environment deleted"
 		}
@@ -187,7 +183,11 @@ func (o *pruneOptions) evidence(ctx context.Context, app *project.App, out *Outp
 	for _, name := range heads.Names() {
 		e.Branches[name] = true
 	}
-	out.Fact("branches", "%s at %s", count(heads.Len(), "branch"), info.RemoteURL)
+	noun := "branches"
+	if heads.Len() == 1 {
+		noun = "branch"
+	}
+	out.Fact("git", "%d %s at %s", heads.Len(), noun, info.RemoteURL)
 	return e, nil
 }
 

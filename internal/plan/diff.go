@@ -13,18 +13,19 @@ import (
 
 // Desired is what one deployment should have.
 type Desired struct {
-	Target       Target
-	Environment  Wish
-	RedirectURIs []string
-	Origins      []string
-	Homepage     string // "" asks for none
-	JWTTemplate  string // "" asks for none
-	Issuer       *Issuance
-	AuthConfig   *string // bundled source for an embedded deployment; nil leaves it alone
-	Variables    []DesiredVariable
-	Files        []DesiredFile
-	Ours         Ours   // recorded as put there by this deployment; what of it is no longer desired goes
-	Others       Others // what other live claims hold; never removed, never flipped
+	Target         Target
+	Environment    Wish
+	RedirectURIs   []string
+	Origins        []string
+	Homepage       string // "" asks for none
+	JWTTemplate    string // "" asks for none
+	Issuer         *Issuance
+	AuthConfig     *string // bundled source for an embedded deployment; nil leaves it alone
+	AuthConfigName string  // the file it was made from, for people
+	Variables      []DesiredVariable
+	Files          []DesiredFile
+	Ours           Ours   // recorded as put there by this deployment; what of it is no longer desired goes
+	Others         Others // what other live claims hold; never removed, never flipped
 }
 
 // Wish says what should happen to the environment itself. The zero value
@@ -123,7 +124,11 @@ func Diff(desired Desired, actual Actual) Plan {
 	}
 	d.variables()
 	if d.AuthConfig != nil && *d.AuthConfig != d.actual.AuthConfig {
-		d.change(Change{Action: Set, Resource: AuthConfig, Name: string(AuthConfig), Before: d.actual.AuthConfig, After: *d.AuthConfig})
+		c := Change{Action: Set, Resource: AuthConfig, Name: d.AuthConfigName, Before: d.actual.AuthConfig, After: *d.AuthConfig}
+		if c.Before == "" {
+			c.Action = Add
+		}
+		d.change(c)
 	}
 	d.files()
 	slices.SortStableFunc(d.plan.Changes, compareChanges)
@@ -252,9 +257,12 @@ func (d *differ) homepage() {
 		}
 	default:
 		c := Change{Action: Set, Resource: Homepage, Name: string(Homepage), After: d.Homepage}
-		if applied.Known {
+		switch {
+		case applied.Known:
 			c.Before = applied.Value
-		} else {
+		case d.actual.Environment == nil:
+			c.Action = Add
+		default:
 			c.Reason = "the present value cannot be read"
 		}
 		d.change(c)

@@ -78,7 +78,7 @@ func (c Change) line(width int, s *Style) string {
 	}
 	detail := ""
 	switch {
-	case c.Resource == File:
+	case c.Resource == File || c.Resource == AuthConfig:
 		// the reason says which lines change
 	case c.Action == Set && before != "" && before != after:
 		detail = colon + clean(before) + " -> " + clean(after)

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -242,15 +243,16 @@ func (r *run) PushAuthConfig(ctx context.Context, source string) error {
 // WriteFile implements plan.FileWriter.
 func (r *run) WriteFile(_ context.Context, f plan.FileChange) error {
 	app := r.prepared.Request.App
-	if f.Path == app.EnvPath() {
+	path := filepath.Join(app.Root, filepath.FromSlash(f.Path))
+	if path == app.EnvPath() {
 		r.prepared.grant = r.grant
 		vars, err := r.prepared.localVars(r.prepared.values())
 		if err != nil {
 			return err
 		}
-		_, _, err = app.WriteEnv(f.Path, vars, r.prepared.envNote())
+		_, _, err = app.WriteEnv(path, vars, r.prepared.envNote())
 		return err
 	}
-	_, err := app.Apply([]project.FileChange{{Path: f.Path, Before: f.Before, After: f.After, Mode: 0o644}})
+	_, err := app.Apply([]project.FileChange{{Path: path, Before: f.Before, After: f.After, Mode: 0o644}})
 	return err
 }

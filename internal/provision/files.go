@@ -23,10 +23,11 @@ func (p *Prepared) files(ctx context.Context, d *plan.Desired, actual *plan.Actu
 		if !c.Changed() && !pending {
 			return
 		}
+		name := r.App.Rel(c.Path)
 		if c.Before != nil {
-			actual.Files[c.Path] = c.Before
+			actual.Files[name] = c.Before
 		}
-		d.Files = append(d.Files, plan.DesiredFile{Path: c.Path, Content: c.After, Pending: pending, Summary: summary})
+		d.Files = append(d.Files, plan.DesiredFile{Path: name, Content: c.After, Pending: pending, Summary: summary})
 	}
 	cfg, err := r.App.ReadConfig()
 	if err != nil {
@@ -103,10 +104,10 @@ func (p *Prepared) localVars(v project.Values) ([]project.EnvVar, error) {
 // environment can be looked at.
 func (p *Prepared) envNote() string {
 	if p.conn.Embedded {
-		return "auth environment: " + p.conn.APIBase + "/"
+		return p.conn.APIBase + "/"
 	}
 	if _, id, _ := p.credentials(); id != "" {
-		return "auth environment: https://dashboard.workos.com/" + id + "/authentication"
+		return "https://dashboard.workos.com/" + id + "/authentication"
 	}
 	return ""
 }

@@ -390,7 +390,7 @@ func (p *Prepared) authConfig(ctx context.Context, d *plan.Desired, actual *plan
 	if err != nil {
 		return err
 	}
-	d.AuthConfig = &source.Source
+	d.AuthConfig, d.AuthConfigName = &source.Source, p.Request.App.Rel(source.Path)
 	if p.backend.Deployment != nil {
 		have, err := p.conn.Ledger.AuthConfig(ctx, p.backend.Name)
 		if err != nil {

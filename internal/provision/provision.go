@@ -209,7 +209,7 @@ func (p *Prepared) RedirectURIs() []string { return p.claim.Want.Normal().Redire
 // when it starts.
 func (p *Prepared) RestartNeeded() bool {
 	for _, c := range p.Plan.Changes {
-		if c.Resource == plan.File && c.Name == p.Request.App.EnvPath() {
+		if c.Resource == plan.File && c.Name == p.Request.App.Rel(p.Request.App.EnvPath()) {
 			return true
 		}
 	}
