@@ -37,7 +37,17 @@ type Service struct {
 	hasher  *Hasher
 	refresh *secret.Authenticator
 	baseURL func() string
+	mailer  Mailer
 }
+
+// Mailer sends a message of a production environment.
+type Mailer interface {
+	Send(ctx context.Context, m identity.Message) error
+}
+
+// UseMailer sets how production environments send mail. Without one nobody can
+// prove an address there, so sign-up is closed.
+func (s *Service) UseMailer(m Mailer) { s.mailer = m }
 
 // New returns a Service. baseURL is the public address of the server, without
 // a trailing slash; it is asked for each time because a server learns its port
@@ -136,10 +146,11 @@ func orNil(s string) any {
 // ErrSignUpClosed says that people cannot make accounts themselves here.
 var ErrSignUpClosed = fault.New(fault.Denied, "Sign-up is closed for this environment.").WithCode("sign_up_not_allowed")
 
-// SignUp makes a user with a password. Production environments refuse it while
-// addresses cannot be verified by mail: nobody may own an address by claiming it.
+// SignUp makes a user with a password, whose address is not verified yet. A
+// production environment that cannot send mail refuses it: nobody may own an
+// address by claiming it.
 func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password string) (identity.User, error) {
-	if e.Production {
+	if !s.SignUpOpen(e) {
 		return u, ErrSignUpClosed
 	}
 	if err := identity.CheckEmail(u.Email); err != nil {
@@ -155,6 +166,9 @@ func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, pas
 	u.PasswordHash = hash
 	return e.CreateUser(ctx, u)
 }
+
+// SignUpOpen reports whether people can make accounts themselves.
+func (s *Service) SignUpOpen(e *store.Env) bool { return !e.Production || s.mailer != nil }
 
 // HashPassword hashes a password for a user made through the API.
 func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
@@ -185,17 +199,14 @@ func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, passwo
 	return u, nil
 }
 
-// PasswordGrant signs a user in without a browser (grant_type password).
+// PasswordGrant signs a user in without a browser (grant_type password), or
+// returns the *StepUp that is missing.
 func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, password string, from Client) (*Tokens, error) {
 	u, err := s.CheckPassword(ctx, e, email, password)
 	if err != nil {
 		return nil, err
 	}
-	session, u, err := e.OpenSession(ctx, s.newSession(u.ID, "password", from))
-	if err != nil {
-		return nil, err
-	}
-	return s.tokens(ctx, e, u, session)
+	return s.complete(ctx, e, u, s.NewPending(e, u, "password"), from)
 }
 
 func (s *Service) newSession(userID, method string, from Client) identity.Session {

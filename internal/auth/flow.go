@@ -69,6 +69,7 @@ type Flow struct {
 	SignUp        bool      `json:"u,omitempty"`
 	Browser       []byte    `json:"b"` // hash of the browser's cookie: a flow works only in the browser that began it
 	Begun         time.Time `json:"t"`
+	Pending       *Pending  `json:"p,omitempty"` // after the first factor, while a further step is missing
 }
 
 // challengePattern is RFC 7636 section 4.2 for S256: 43 base64url characters.

@@ -360,3 +360,30 @@ func (c *Client) CreateToken(ctx context.Context, n NewToken) (Token, error) {
 // deployment, the developer or worktree it is for. Convex knows its users by
 // their own tokens and ignores it.
 const OwnerHeader = "Berth-Owner"
+
+// Message is a mail in the inbox of a lower environment.
+type Message struct {
+	ID        string    `json:"id"`
+	To        string    `json:"to"`
+	Kind      string    `json:"kind"` // email_verification, magic_auth, password_reset, ...
+	Subject   string    `json:"subject"`
+	Text      string    `json:"text"`
+	Code      string    `json:"code,omitempty"`
+	Link      string    `json:"link,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// Messages lists the mail of an environment, newest first: optionally of one
+// recipient and not before a time.
+func (c *Client) Messages(ctx context.Context, clientID, to string, since time.Time) ([]Message, error) {
+	q := url.Values{}
+	if to != "" {
+		q.Set("to", to)
+	}
+	if !since.IsZero() {
+		q.Set("since", since.UTC().Format(time.RFC3339Nano))
+	}
+	var list []Message
+	err := c.do(ctx, wire.Call{Method: http.MethodGet, Path: "/berth/v1/environments/" + url.PathEscape(clientID) + "/messages", Query: q, Out: &list})
+	return list, err
+}

@@ -71,6 +71,7 @@ var commands = []struct {
 	{groupLook, newPlanCommand},
 	{groupChange, newApplyCommand},
 	{groupChange, newPruneCommand},
+	{groupLook, newInboxCommand},
 	{groupChange, newUsersCommand},
 	{groupServer, newServeCommand},
 	{groupOther, newCompletionCommand},

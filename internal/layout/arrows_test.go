@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"convex":   {},
 	"workos":   {},
 	"berth":    {"claim"},
-	"mail":     {},
+	"mail":     {"identity"},
 	"web":      {},
 	"host":     {},
 

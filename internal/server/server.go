@@ -40,6 +40,7 @@ type Config struct {
 	PublicURL    string // origin under which clients reach the server; default: http://<listener>
 	Version      string
 	GitHubSecret secret.String   // authenticates branch events
+	Mailer       auth.Mailer     // sends mail of production environments; nil: they have no sign-up
 	Hash         auth.HashParams // zero: auth.DefaultHashParams
 	Log          *slog.Logger
 	Now          func() time.Time // clock; default time.Now
@@ -138,6 +139,9 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	baseURL := func() string { return s.base }
 	service := auth.New(s.db, s.keys, auth.NewHasher(s.cfg.Hash), baseURL)
+	if s.cfg.Mailer != nil {
+		service.UseMailer(s.cfg.Mailer)
+	}
 	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 

@@ -55,6 +55,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	keyed("GET /user_management/users/{id}/sessions", a.listSessions)
 	keyed("POST /user_management/sessions/revoke", a.revokeSession)
 
+	a.mountMail(keyed)
+
 	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
 	keyed("GET /user_management/redirect_uris", a.listRedirectURIs)
 	keyed("DELETE /user_management/redirect_uris/{id}", a.deleteRedirectURI)
@@ -69,6 +71,10 @@ func (a *API) Mount(mux *http.ServeMux) {
 // oauthCodes are the failures that answer in shape C (RFC 6749 section 5.2).
 var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true, "invalid_client": true, "unauthorized_client": true,
 	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true}
+
+// oneTimeCodes answer 400 in shape B.
+var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code_expired": true, "one_time_code_previously_used": true,
+	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true}
 
 // answer writes a failure in the shape that the official SDKs expect for it.
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
@@ -86,6 +92,10 @@ func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 		out = workos.DefaultRedirectURI()
 	case f.Code == "invalid_credentials":
 		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
+	case oneTimeCodes[f.Code]:
+		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
+	case f.Kind == fault.NotFound && f.Code == "password_reset_token_invalid":
+		out = workos.CodeAnswer(http.StatusNotFound, f.Code, f.Message)
 	case f.Kind == fault.NotFound:
 		out = workos.MessageAnswer(http.StatusNotFound, f.Message)
 	case f.Kind == fault.Invalid:
@@ -270,16 +280,34 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			return bad("Missing email or password.")
 		}
 		t, err = a.Auth.PasswordGrant(ctx, e, req.Email, string(req.Password), from)
+	case workos.GrantMagicAuth:
+		if req.Email == "" || req.Code == "" {
+			return bad("Missing email or code.")
+		}
+		t, err = a.Auth.MagicAuthGrant(ctx, e, req.Email, string(req.Code), from)
+	case workos.GrantEmailVerification:
+		if req.PendingAuthenticationToken == "" || req.Code == "" {
+			return bad("Missing pending_authentication_token or code.")
+		}
+		t, err = a.Auth.EmailVerificationGrant(ctx, e, string(req.PendingAuthenticationToken), string(req.Code), from)
 	case "":
 		return bad("Missing grant_type.")
 	default:
 		return fault.New(fault.Invalid, "Grant type %q is not supported by Berth.", req.GrantType).WithCode("unsupported_grant_type")
+	}
+	if step, ok := errors.AsType[*auth.StepUp](err); ok {
+		return stepUp(step).Write(w)
 	}
 	if err != nil {
 		return err
 	}
 	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), AccessToken: workos.Credential(t.AccessToken.Reveal()),
 		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
+}
+
+// stepUp is the answer that names the next step of a sign-in.
+func stepUp(s *auth.StepUp) workos.Answer {
+	return workos.EmailVerificationRequired(workos.Credential(s.Token), s.User.Email, s.MailCodeID)
 }
 
 // firstRunes shows the beginning of a code that was refused: enough to find it

@@ -47,6 +47,13 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	form("POST /sign-in", p.signIn)
 	s.Handle(mux, "GET /sign-up", p.showSignUp)
 	form("POST /sign-up", p.signUp)
+	s.Handle(mux, "GET /email-verification", p.showVerification)
+	form("POST /email-verification", p.verify)
+	form("POST /email-verification/send", p.resend)
+	s.Handle(mux, "GET /reset-password/request", p.showResetRequest)
+	form("POST /reset-password/request", p.requestReset)
+	s.Handle(mux, "GET /reset-password", p.showReset)
+	form("POST /reset-password", p.reset)
 	s.Handle(mux, "GET /app-homepage-url-not-found", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Write(w, http.StatusNotFound, web.HomepageNotFound{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())})
 	})
@@ -195,10 +202,10 @@ func pageURL(path string, e *store.Env, sealed string) string {
 	return path + "?" + url.Values{"client_id": {e.ClientID}, "flow": {sealed}}.Encode()
 }
 
-func signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, sealed string) web.SignIn {
+func (p *Pages) signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, sealed string) web.SignIn {
 	page := web.SignIn{Frame: frame, Form: web.Form{Action: "/sign-in", Hidden: []web.Field{{Name: "flow", Value: sealed}}}, Email: flow.LoginHint}
-	if !e.Production {
-		page.SignUpURL = pageURL("/sign-up", e, sealed)
+	if p.Auth.SignUpOpen(e) {
+		page.SignUpURL, page.ResetURL = pageURL("/sign-up", e, sealed), pageURL("/reset-password/request", e, sealed)
 	}
 	return page
 }
@@ -209,7 +216,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Write(w, http.StatusOK, signInPage(e, flow, frame, sealed), flow.RedirectURI)
+	return web.Write(w, http.StatusOK, p.signInPage(e, flow, frame, sealed), flow.RedirectURI)
 }
 
 func (p *Pages) readForm(w http.ResponseWriter, r *http.Request) error {
@@ -230,7 +237,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	email, password := strings.TrimSpace(r.PostForm.Get(web.FieldEmail)), r.PostForm.Get(web.FieldPassword)
-	page := signInPage(e, flow, frame, sealed)
+	page := p.signInPage(e, flow, frame, sealed)
 	page.Email = email
 	if email == "" {
 		page.EmailError = "Enter your e-mail address."
@@ -249,7 +256,36 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.finish(w, r, e, flow, u, "password")
+	return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))
+}
+
+// advance finishes a sign-in, or shows the step that it still needs.
+func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
+	err := p.Auth.Next(r.Context(), e, u, pending)
+	step, ok := errors.AsType[*auth.StepUp](err)
+	if !ok {
+		if err != nil {
+			return err
+		}
+		return p.finish(w, r, e, flow, u, pending.Method)
+	}
+	flow.Pending = step.Pending
+	sealed, err := p.Auth.SealFlow(flow)
+	if err != nil {
+		return err
+	}
+	return p.to(w, pageURL(stepPages[step.Step], e, sealed))
+}
+
+// stepPages are the pages of the steps of a sign-in.
+var stepPages = map[auth.Step]string{auth.StepEmailVerification: "/email-verification"}
+
+// to sends the browser to another page of ours after a form was posted.
+func (p *Pages) to(w http.ResponseWriter, path string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", path)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
 }
 
 // finish sends the browser back to the application with a code. 303, so that
@@ -277,7 +313,7 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if e.Production {
+	if !p.Auth.SignUpOpen(e) {
 		return auth.ErrSignUpClosed
 	}
 	page := signUpPage(e, frame, sealed)
@@ -301,7 +337,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword))
 	switch f := fault.From(err); {
 	case err == nil:
-		return p.finish(w, r, e, flow, u, "password")
+		return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))
 	case f.Code == "email_invalid":
 		page.EmailError = "This is not an e-mail address."
 	case f.Code == "email_not_available":
