@@ -152,7 +152,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	if id == "" {
 		return fault.New(fault.Invalid, "session_id is required").WithCode("invalid_request_parameters")
 	}
-	_, target, err := a.Auth.SignOut(r.Context(), id, r.URL.Query().Get("return_to"))
+	e, target, err := a.Auth.SignOut(r.Context(), id, r.URL.Query().Get("return_to"))
 	if fault.Is(err, fault.NotFound) {
 		target, err = "", nil
 	}
@@ -161,6 +161,9 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	if target == "" {
 		target = "/app-homepage-url-not-found"
+	}
+	if e != nil {
+		a.clearSessionCookies(w, r, e.ClientID, target)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, target, http.StatusFound)
@@ -268,10 +271,14 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			err = fault.New(fault.Invalid, "The code '%s' has expired or is invalid.", firstRunes(string(req.Code), 6)).WithCode("invalid_grant")
 		}
 	case workos.GrantRefresh:
-		if req.RefreshToken == "" {
+		token := string(req.RefreshToken)
+		if token == "" {
+			token = cookieRefreshToken(r, e)
+		}
+		if token == "" {
 			return bad("Missing refresh token.")
 		}
-		t, err = a.Auth.Refresh(ctx, e, string(req.RefreshToken))
+		t, err = a.Auth.Refresh(ctx, e, token)
 	case workos.GrantPassword:
 		if !authenticated {
 			return fault.New(fault.Invalid, "The password grant needs the API key as client_secret.").WithCode("invalid_client")
@@ -301,6 +308,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.setSessionCookies(w, r, e, t)
 	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), AccessToken: workos.Credential(t.AccessToken.Reveal()),
 		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
 }
