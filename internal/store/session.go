@@ -210,12 +210,15 @@ func (db *DB) EnvBySession(ctx context.Context, id string) (*Env, error) {
 	return db.EnvByClientID(ctx, clientID)
 }
 
-// Sweep removes codes that expired an hour ago or longer, credentials past
-// their end, and sessions that have been over for 30 days.
+// Sweep removes codes and challenges that expired an hour ago or longer,
+// credentials past their end, and sessions that have been over for 30 days.
 func (db *DB) Sweep(ctx context.Context) error {
 	now := db.now()
 	return db.write(ctx, func(tx *tx) error {
 		if _, err := tx.exec("DELETE FROM codes WHERE expires_at < $1", millis(now.Add(-time.Hour))); err != nil {
+			return err
+		}
+		if _, err := tx.exec("DELETE FROM auth_challenges WHERE expires_at < $1", millis(now.Add(-time.Hour))); err != nil {
 			return err
 		}
 		if _, err := tx.exec("DELETE FROM team_credentials WHERE expires_at > 0 AND expires_at < $1", millis(now)); err != nil {
