@@ -69,6 +69,7 @@ type Flow struct {
 	SignUp        bool      `json:"u,omitempty"`
 	Browser       []byte    `json:"b"` // hash of the browser's cookie: a flow works only in the browser that began it
 	Begun         time.Time `json:"t"`
+	MagicEmail    string    `json:"m,omitempty"` // the address that a magic code was asked for
 	Pending       *Pending  `json:"p,omitempty"` // after the first factor, while a further step is missing
 }
 

@@ -28,6 +28,8 @@ type Pending struct {
 	Method        string    `json:"m"`           // how the first factor was shown: password, magic_code, ...
 	MailCodeID    string    `json:"c,omitempty"` // the verification that was sent
 	Begun         time.Time `json:"t"`
+	SecondFactor  bool      `json:"f,omitempty"` // a second factor was shown
+	NewSecret     string    `json:"q,omitempty"` // of the factor that a page is enrolling
 }
 
 // Step is what a sign-in needs next.
@@ -42,8 +44,9 @@ type StepUp struct {
 	Step       Step
 	User       identity.User
 	Pending    *Pending
-	Token      string // pending_authentication_token
-	MailCodeID string // email_verification_id
+	Token      string            // pending_authentication_token
+	MailCodeID string            // email_verification_id
+	Factors    []identity.Factor // those that can be asked for
 }
 
 func (s *StepUp) Error() string { return string(s.Step) }
@@ -60,6 +63,9 @@ func (s *Service) Next(ctx context.Context, e *store.Env, u identity.User, p *Pe
 			p.MailCodeID = c.ID
 		}
 		return s.stepUp(StepEmailVerification, u, p)
+	}
+	if err := s.secondFactor(ctx, e, u, p); err != nil {
+		return err
 	}
 	return nil
 }
@@ -142,21 +148,28 @@ func (s *Service) EmailVerificationGrant(ctx context.Context, e *store.Env, pend
 	return s.complete(ctx, e, u, p, from)
 }
 
-// MagicAuthGrant signs a user in with a code sent to the address, which is
-// thereby proven.
-func (s *Service) MagicAuthGrant(ctx context.Context, e *store.Env, email, code string, from Client) (*Tokens, error) {
+// CheckMagicCode spends a magic code and returns its user, whose address it
+// proves. An unknown address is answered like a wrong code.
+func (s *Service) CheckMagicCode(ctx context.Context, e *store.Env, email, code string) (identity.User, error) {
 	u, err := e.UserByEmail(ctx, email)
 	if fault.Is(err, fault.NotFound) {
-		return nil, fault.New(fault.Invalid, "The code is not right.").WithCode("invalid_one_time_code")
+		return u, fault.New(fault.Invalid, "The code is not right.").WithCode("invalid_one_time_code")
 	}
 	if err != nil {
-		return nil, err
+		return u, err
 	}
 	c, err := e.UseMailCode(ctx, identity.MagicAuth, u.ID, normalCode(code))
 	if err != nil {
-		return nil, err
+		return u, err
 	}
-	if u, err = e.VerifyEmail(ctx, u.ID, c.Email); err != nil {
+	return e.ProveEmail(ctx, u.ID, c.Email)
+}
+
+// MagicAuthGrant signs a user in with a code sent to the address, which is
+// thereby proven.
+func (s *Service) MagicAuthGrant(ctx context.Context, e *store.Env, email, code string, from Client) (*Tokens, error) {
+	u, err := s.CheckMagicCode(ctx, e, email, code)
+	if err != nil {
 		return nil, err
 	}
 	return s.complete(ctx, e, u, s.NewPending(e, u, "magic_code"), from)

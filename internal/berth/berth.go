@@ -86,6 +86,7 @@ type Environment struct {
 	HomepageURL  string   `json:"homepage_url"`
 	Issuer       string   `json:"issuer"`        // iss of its tokens
 	IssuerIsOwn  bool     `json:"issuer_is_own"` // the server's own form, not one that was set
+	MFARequired  bool     `json:"mfa_required"`  // every sign-in but single sign-on needs a second factor
 	RedirectURIs []string `json:"redirect_uris"`
 	CORSOrigins  []string `json:"cors_origins"`
 	Users        int      `json:"users"`
@@ -94,6 +95,8 @@ type Environment struct {
 // EnvironmentPatch changes settings that WorkOS has no call for.
 type EnvironmentPatch struct {
 	Issuer *string `json:"issuer,omitempty"` // "" for the server's own form
+	// MFARequired makes every sign-in but single sign-on need a second factor.
+	MFARequired *bool `json:"mfa_required,omitempty"`
 }
 
 // Orphans are things without an owner.

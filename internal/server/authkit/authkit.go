@@ -56,6 +56,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	keyed("POST /user_management/sessions/revoke", a.revokeSession)
 
 	a.mountMail(keyed)
+	a.mountFactors(keyed)
 
 	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
 	keyed("GET /user_management/redirect_uris", a.listRedirectURIs)
@@ -74,7 +75,7 @@ var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true,
 
 // oneTimeCodes answer 400 in shape B.
 var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code_expired": true, "one_time_code_previously_used": true,
-	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true}
+	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true, "user_mismatch": true}
 
 // answer writes a failure in the shape that the official SDKs expect for it.
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
@@ -297,6 +298,11 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			return bad("Missing pending_authentication_token or code.")
 		}
 		t, err = a.Auth.EmailVerificationGrant(ctx, e, string(req.PendingAuthenticationToken), string(req.Code), from)
+	case workos.GrantTOTP:
+		if req.PendingAuthenticationToken == "" || req.AuthenticationChallengeID == "" || req.Code == "" {
+			return bad("Missing pending_authentication_token, authentication_challenge_id or code.")
+		}
+		t, err = a.Auth.TOTPGrant(ctx, e, string(req.PendingAuthenticationToken), req.AuthenticationChallengeID, string(req.Code), from)
 	case "":
 		return bad("Missing grant_type.")
 	default:
@@ -315,6 +321,16 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 
 // stepUp is the answer that names the next step of a sign-in.
 func stepUp(s *auth.StepUp) workos.Answer {
+	switch s.Step {
+	case auth.StepMFAEnrollment:
+		return workos.MFAEnrollmentRequired(workos.Credential(s.Token), User(s.User))
+	case auth.StepMFAChallenge:
+		factors := make([]workos.NamedEntry, len(s.Factors))
+		for i, f := range s.Factors {
+			factors[i] = workos.NamedEntry{ID: f.ID, Type: "totp"}
+		}
+		return workos.MFAChallengeRequired(workos.Credential(s.Token), User(s.User), factors)
+	}
 	return workos.EmailVerificationRequired(workos.Credential(s.Token), s.User.Email, s.MailCodeID)
 }
 

@@ -269,7 +269,7 @@ func (a *API) orphans(t *store.Team, w http.ResponseWriter, r *http.Request) err
 
 func (a *API) describe(ctx context.Context, e *store.Env) (berth.Environment, error) {
 	out := berth.Environment{ID: e.ID, Name: e.Name, ClientID: e.ClientID, Production: e.Production, HomepageURL: e.HomepageURL,
-		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", RedirectURIs: []string{}, CORSOrigins: []string{}}
+		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", MFARequired: e.MFARequired, RedirectURIs: []string{}, CORSOrigins: []string{}}
 	uris, err := e.RedirectURIs(ctx)
 	if err != nil {
 		return out, err
@@ -330,6 +330,11 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 			}
 		}
 		if err := e.SetIssuer(r.Context(), *req.Issuer); err != nil {
+			return err
+		}
+	}
+	if req.MFARequired != nil {
+		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
 			return err
 		}
 	}
