@@ -15,7 +15,7 @@ type Sample struct {
 // and many values. It needs no server; tests render each entry, and people look at them.
 func Gallery() []Sample {
 	var samples []Sample
-	for _, group := range [][]Sample{accountSamples(), failureSamples(), consoleSamples()} {
+	for _, group := range [][]Sample{accountSamples(), stepSamples(), deviceSamples(), inboxSamples(), failureSamples(), consoleSamples()} {
 		samples = append(samples, group...)
 	}
 	return samples
@@ -52,7 +52,7 @@ func sampleUsers(n int) []TestUser {
 }
 
 func accountSamples() []Sample {
-	signIn := SignIn{Frame: previewFrame, Form: sampleForm, SignUpURL: "/sign-up?state=1", ResetURL: "/reset-password"}
+	signIn := SignIn{Frame: previewFrame, Form: sampleForm, SignUpURL: "/sign-up?state=1", ResetURL: "/reset-password", MagicCodeURL: "/magic-code/send"}
 
 	withUsers := signIn
 	withUsers.TestUsers, withUsers.TestUserForm = sampleUsers(3), Form{Action: "/sign-in/test-user", Hidden: sampleForm.Hidden}

@@ -15,6 +15,7 @@ type input struct {
 	MinLength    int  // 0: no bound
 	Focus        bool // receives the focus when the page opens
 	Code         bool // a one-time code: digits, wide letters
+	Letters      bool // a code of letters, such as BCDF-GHJK
 	Dir          string
 }
 

@@ -13,6 +13,7 @@ type SignIn struct {
 	Notice        string // good news from the step before, for example a changed password
 	SignUpURL     string // empty: no link to sign-up
 	ResetURL      string // empty: no link to the password reset
+	MagicCodeURL  string // where the form is posted for a code by mail; empty: no such button
 
 	// TestUsers are shown as a list of buttons, outside production only. The
 	// buttons post FieldTestUser through TestUserForm.

@@ -1,6 +1,7 @@
 // Package web holds the pages that people see: the hosted AuthKit pages
-// (sign-in, sign-up, verification, reset, errors) and the console page, as
-// embedded templates with one stylesheet and no script.
+// (sign-in, sign-up, verification, second factor, organization, device, consent,
+// reset, errors), the console and the inbox, as embedded templates with one stylesheet
+// and no script.
 //
 // There is one struct per page. A page is data; its Render method writes a whole
 // HTML document. The package knows nothing of databases, sessions or routes:
@@ -32,6 +33,16 @@ const (
 	FieldPassword = "password"  // sign-in, sign-up, new password
 	FieldCode     = "code"      // e-mail verification; people paste blanks and dashes with it
 	FieldTestUser = "test_user" // sign-in: TestUser.ID of the button pressed
+
+	FieldOrganization = "organization_id" // organization selection: Organization.ID of the button pressed
+	FieldUserCode     = "user_code"       // device: as typed, in any case, with or without its dash
+	FieldDecision     = "decision"        // device and consent: DecisionAllow or DecisionDeny
+)
+
+// Values of FieldDecision. Anything else is a refusal.
+const (
+	DecisionAllow = "allow"
+	DecisionDeny  = "deny"
 )
 
 // Kind is the kind of deployment that a page belongs to.

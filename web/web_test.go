@@ -188,6 +188,9 @@ func checkAddress(t *testing.T, n *html.Node, address string) {
 	ok := strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://") ||
 		strings.HasPrefix(address, "/") && !isNetworkPath(address) ||
 		(n.Data == "img" || n.Data == "link") && strings.HasPrefix(address, "data:image/")
+	if n.Data == "a" && strings.HasPrefix(address, "otpauth://totp/") {
+		ok = true
+	}
 	if n.Data == "form" {
 		ok = !strings.Contains(address, "script:") // the template engine replaces those
 	}
