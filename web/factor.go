@@ -25,10 +25,14 @@ type TOTPEnroll struct {
 
 // Render implements [Page].
 func (p TOTPEnroll) Render(w io.Writer, nonce string) error {
+	inputs := appCodeInput(p.CodeError)
+	if p.CodeError == "" {
+		inputs[0].Focus = false // it would scroll past the QR code
+	}
 	return view{
 		file: "totp_enroll.html", Marker: "mfa/enrollment", Title: "Set up two-step sign-in", Frame: p.Frame, Page: p,
 		Failed: p.Error != "" || p.CodeError != "",
-		Inputs: appCodeInput(p.CodeError),
+		Inputs: inputs,
 		Addition: struct {
 			QR     qrCode
 			App    template.URL
