@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/berthdev/berth/internal/server/route"
@@ -44,6 +45,23 @@ func fromThisMachine(r *http.Request) bool {
 	return host == "localhost" || name != nil && name.IsLoopback()
 }
 
+// servesThisMachine is fromThisMachine on a server that is for this machine
+// alone. With a public address a proxy may stand before it, whose requests all
+// come over loopback; so may one that says so itself.
+func (s *Server) servesThisMachine(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	u, err := url.Parse(s.base)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) && fromThisMachine(r)
+}
+
 // console lists what this server holds. It shows no secret.
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	page := web.ConsolePage{Server: s.base, Version: s.cfg.Version}
@@ -72,6 +90,9 @@ func (s *Server) countUsers(r *http.Request, t *store.Team, d *web.ConsoleDeploy
 	e, err := t.EnvironmentByClientID(r.Context(), d.ClientID)
 	if err != nil {
 		return nil // an environment elsewhere: its users are not counted here
+	}
+	if !e.Production && s.servesThisMachine(r) {
+		d.Links = append(d.Links, web.Link{Label: "Inbox", URL: "/inbox?" + url.Values{"client_id": {e.ClientID}}.Encode()})
 	}
 	d.Users, err = e.CountUsers(r.Context())
 	return err

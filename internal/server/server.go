@@ -146,7 +146,7 @@ func (s *Server) handler() http.Handler {
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
-	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
+	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine}).Mount(mux)
 	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)

@@ -29,6 +29,9 @@ type Pages struct {
 	Auth    *auth.Service
 	Log     *slog.Logger
 	BaseURL func() string
+	// Local reports whether a request comes from the person at this machine,
+	// who may read the inbox of lower environments. Nil: nobody.
+	Local func(*http.Request) bool
 }
 
 // Mount registers the routes.
@@ -54,6 +57,10 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	form("POST /reset-password/request", p.requestReset)
 	s.Handle(mux, "GET /reset-password", p.showReset)
 	form("POST /reset-password", p.reset)
+	show := func(pattern string, h route.Handler) { s.Handle(mux, pattern, h) }
+	p.mountMagicCode(show, form)
+	p.mountSecondFactor(show, form)
+	p.mountInbox(show)
 	s.Handle(mux, "GET /app-homepage-url-not-found", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Write(w, http.StatusNotFound, web.HomepageNotFound{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())})
 	})
@@ -206,6 +213,7 @@ func (p *Pages) signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, seale
 	page := web.SignIn{Frame: frame, Form: web.Form{Action: "/sign-in", Hidden: []web.Field{{Name: "flow", Value: sealed}}}, Email: flow.LoginHint}
 	if p.Auth.SignUpOpen(e) {
 		page.SignUpURL, page.ResetURL = pageURL("/sign-up", e, sealed), pageURL("/reset-password/request", e, sealed)
+		page.MagicCodeURL = "/magic-code/send"
 	}
 	return page
 }
@@ -269,6 +277,9 @@ func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, fl
 		}
 		return p.finish(w, r, e, flow, u, pending.Method)
 	}
+	if step.Step == auth.StepMFAEnrollment {
+		p.Auth.BeginEnrollment(step.Pending)
+	}
 	flow.Pending = step.Pending
 	sealed, err := p.Auth.SealFlow(flow)
 	if err != nil {
@@ -278,7 +289,8 @@ func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, fl
 }
 
 // stepPages are the pages of the steps of a sign-in.
-var stepPages = map[auth.Step]string{auth.StepEmailVerification: "/email-verification"}
+var stepPages = map[auth.Step]string{auth.StepEmailVerification: "/email-verification",
+	auth.StepMFAEnrollment: "/mfa/enrollment", auth.StepMFAChallenge: "/mfa/verification"}
 
 // to sends the browser to another page of ours after a form was posted.
 func (p *Pages) to(w http.ResponseWriter, path string) error {

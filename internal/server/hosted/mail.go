@@ -12,14 +12,6 @@ import (
 	"github.com/berthdev/berth/web"
 )
 
-// inbox is the hint where mail of lower environments ends up.
-func inbox(e *store.Env) web.Inbox {
-	if e.Production {
-		return web.Inbox{}
-	}
-	return web.Inbox{Command: "berth inbox"}
-}
-
 // pending reads the flow of a page that continues a sign-in.
 func (p *Pages) pending(w http.ResponseWriter, r *http.Request, sealed string) (*store.Env, *auth.Flow, web.Frame, identity.User, error) {
 	e, flow, frame, err := p.open(w, r, sealed)
@@ -36,10 +28,10 @@ func (p *Pages) pending(w http.ResponseWriter, r *http.Request, sealed string) (
 	return e, flow, frame, u, err
 }
 
-func verificationPage(e *store.Env, frame web.Frame, u identity.User, sealed string) web.EmailVerification {
+func (p *Pages) verificationPage(r *http.Request, e *store.Env, frame web.Frame, u identity.User, sealed string) web.EmailVerification {
 	hidden := []web.Field{{Name: "flow", Value: sealed}}
 	return web.EmailVerification{Frame: frame, Email: u.Email, Form: web.Form{Action: "/email-verification", Hidden: hidden},
-		ResendForm: web.Form{Action: "/email-verification/send", Hidden: hidden}, SignInURL: pageURL("/sign-in", e, sealed), Inbox: inbox(e)}
+		ResendForm: web.Form{Action: "/email-verification/send", Hidden: hidden}, SignInURL: pageURL("/sign-in", e, sealed), Inbox: p.inbox(r, e)}
 }
 
 func (p *Pages) showVerification(w http.ResponseWriter, r *http.Request) error {
@@ -48,7 +40,7 @@ func (p *Pages) showVerification(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := verificationPage(e, frame, u, sealed)
+	page := p.verificationPage(r, e, frame, u, sealed)
 	if r.URL.Query().Get("sent") == "1" {
 		page.Notice = "A new code is on its way."
 	}
@@ -69,7 +61,7 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		return p.advance(w, r, e, flow, verified, flow.Pending)
 	}
 	if f := fault.From(err); strings.Contains(f.Code, "one_time_code") {
-		page := verificationPage(e, frame, u, sealed)
+		page := p.verificationPage(r, e, frame, u, sealed)
 		page.CodeError = f.Message
 		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
 	}
@@ -124,7 +116,7 @@ func (p *Pages) requestReset(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.Auth.RequestReset(r.Context(), e, email); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	return web.Write(w, http.StatusOK, web.ResetSent{Frame: frame, Email: email, SignInURL: pageURL("/sign-in", e, sealed), Inbox: inbox(e)}, flow.RedirectURI)
+	return web.Write(w, http.StatusOK, web.ResetSent{Frame: frame, Email: email, SignInURL: pageURL("/sign-in", e, sealed), Inbox: p.inbox(r, e)}, flow.RedirectURI)
 }
 
 // resetting reads the token of a reset link. The link is opened from a mail, in
