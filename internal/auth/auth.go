@@ -105,8 +105,17 @@ var methodName = map[string]string{"password": "Password", "magic_code": "MagicA
 func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, session identity.Session) (*Tokens, error) {
 	access := token.Access{Issuer: s.Issuer(e), ClientID: e.ClientID, UserID: u.ID, Session: session.ID,
 		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(), Lifetime: AccessLifetime}
+	roots := map[string]any{"user": TemplateUser(u)}
+	if session.OrganizationID != "" {
+		in, err := e.MemberAccess(ctx, session.OrganizationID, u.ID)
+		if err != nil {
+			return nil, membershipRefusal(err)
+		}
+		access.OrganizationID, access.Roles, access.Permissions = in.Organization.ID, in.Membership.Roles, in.Permissions
+		roots["organization"], roots["organization_membership"] = templateOrganization(in.Organization), templateMembership(in.Membership)
+	}
 	if e.JWTTemplate != "" {
-		extra, err := token.RenderTemplate(e.JWTTemplate, map[string]any{"user": TemplateUser(u)})
+		extra, err := token.RenderTemplate(e.JWTTemplate, roots)
 		if err != nil {
 			return nil, err
 		}
@@ -200,13 +209,13 @@ func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, passwo
 }
 
 // PasswordGrant signs a user in without a browser (grant_type password), or
-// returns the *StepUp that is missing.
-func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, password string, from Client) (*Tokens, error) {
+// returns the *StepUp that is missing. invitation is an invitation token or "".
+func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, password, invitation string, from Client) (*Tokens, error) {
 	u, err := s.CheckPassword(ctx, e, email, password)
 	if err != nil {
 		return nil, err
 	}
-	return s.complete(ctx, e, u, s.NewPending(e, u, "password"), from)
+	return s.begin(ctx, e, u, "password", invitation, from)
 }
 
 func (s *Service) newSession(userID, method string, from Client) identity.Session {
@@ -229,6 +238,8 @@ type Redemption struct {
 	// with its API key.
 	Authenticated bool
 	From          Client
+	// InvitationToken is accepted with the code; its organization wins. "" for none.
+	InvitationToken string
 }
 
 // Redeem spends an authorization code. A code begun with PKCE needs its
@@ -251,12 +262,39 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 			return nil, fault.New(fault.Invalid, "code_verifier does not belong to this code").WithCode("invalid_grant")
 		}
 	}
-	// Spend it even when it looked unusable: a replay must be seen.
-	session, u, err := e.RedeemCode(ctx, hash, s.newSession("", "", r.From))
+	invitation, err := s.invitationOfCode(ctx, e, code, r.InvitationToken)
 	if err != nil {
 		return nil, err
 	}
+	// Spend it even when it looked unusable: a replay must be seen.
+	session, u, err := e.RedeemCode(ctx, hash, s.newSession("", "", r.From))
+	if err != nil {
+		return nil, membershipRefusal(err)
+	}
+	if invitation != "" {
+		i, err := s.redeemInvitation(ctx, e, u, invitation)
+		if err != nil {
+			return nil, err
+		}
+		if session, err = e.EnterOrganization(ctx, session, i.OrganizationID); err != nil {
+			return nil, membershipRefusal(err)
+		}
+	}
 	return s.tokens(ctx, e, u, session)
+}
+
+// invitationOfCode checks an invitation before the code it came with is spent.
+// A code that is spent already gets none: redeeming it is refused.
+func (s *Service) invitationOfCode(ctx context.Context, e *store.Env, code identity.Code, invitation string) (string, error) {
+	if invitation == "" || code.UserID == "" {
+		return "", nil
+	}
+	u, err := e.User(ctx, code.UserID)
+	if err != nil {
+		return "", err
+	}
+	_, err = s.invitationFor(ctx, e, u, invitation)
+	return invitation, err
 }
 
 func codeHash(code string) []byte {

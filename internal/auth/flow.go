@@ -31,6 +31,7 @@ type Authorization struct {
 	CodeChallengeMethod string
 	ScreenHint          string // sign-in or sign-up
 	LoginHint           string
+	InvitationToken     string
 }
 
 // RedirectURIError says that a redirect URI is not registered. It is shown on
@@ -60,17 +61,19 @@ func (e *ReturnError) Error() string { return e.Code + ": " + e.Description }
 // Flow is a sign-in in progress. It travels sealed between the pages, so that
 // the server keeps nothing for visitors who never finish.
 type Flow struct {
-	EnvironmentID string    `json:"e"`
-	ClientID      string    `json:"c"`
-	RedirectURI   string    `json:"r"`
-	State         string    `json:"s,omitempty"`
-	CodeChallenge string    `json:"k,omitempty"`
-	LoginHint     string    `json:"l,omitempty"`
-	SignUp        bool      `json:"u,omitempty"`
-	Browser       []byte    `json:"b"` // hash of the browser's cookie: a flow works only in the browser that began it
-	Begun         time.Time `json:"t"`
-	MagicEmail    string    `json:"m,omitempty"` // the address that a magic code was asked for
-	Pending       *Pending  `json:"p,omitempty"` // after the first factor, while a further step is missing
+	EnvironmentID   string    `json:"e"`
+	ClientID        string    `json:"c"`
+	RedirectURI     string    `json:"r"`
+	State           string    `json:"s,omitempty"`
+	CodeChallenge   string    `json:"k,omitempty"`
+	LoginHint       string    `json:"l,omitempty"`
+	SignUp          bool      `json:"u,omitempty"`
+	Browser         []byte    `json:"b"` // hash of the browser's cookie: a flow works only in the browser that began it
+	Begun           time.Time `json:"t"`
+	MagicEmail      string    `json:"m,omitempty"` // the address that a magic code was asked for
+	OrganizationID  string    `json:"o,omitempty"` // asked for by the application
+	InvitationToken string    `json:"i,omitempty"`
+	Pending         *Pending  `json:"p,omitempty"` // after the first factor, while a further step is missing
 }
 
 // challengePattern is RFC 7636 section 4.2 for S256: 43 base64url characters.
@@ -126,7 +129,52 @@ func (s *Service) Begin(ctx context.Context, a Authorization, browser string) (*
 	case a.ScreenHint != "" && a.ScreenHint != "sign-up" && a.ScreenHint != "sign-in":
 		return e, flow, back("invalid_request", "screen_hint must be sign-up or sign-in.")
 	}
-	return e, flow, nil
+	return e, flow, s.preselect(ctx, e, flow, a)
+}
+
+// preselect keeps the organization and the invitation of an authorization
+// request, after a look at whether they can lead anywhere.
+func (s *Service) preselect(ctx context.Context, e *store.Env, f *Flow, a Authorization) error {
+	if a.OrganizationID != "" {
+		_, err := e.Organization(ctx, a.OrganizationID)
+		if fault.Is(err, fault.NotFound) {
+			return &ReturnError{Code: "organization_invalid", Description: "The organization does not exist."}
+		}
+		if err != nil {
+			return err
+		}
+		f.OrganizationID = a.OrganizationID
+	}
+	if a.InvitationToken == "" {
+		return nil
+	}
+	i, err := s.UsableInvitation(ctx, e, a.InvitationToken)
+	if err != nil {
+		if fault.Is(err, fault.Invalid) {
+			return &ReturnError{Code: "access_denied", Description: fault.From(err).Message}
+		}
+		return err
+	}
+	f.InvitationToken, f.LoginHint = a.InvitationToken, i.Email
+	if a.ScreenHint == "" {
+		_, err = e.UserByEmail(ctx, i.Email)
+		f.SignUp = fault.Is(err, fault.NotFound)
+		if f.SignUp {
+			err = nil
+		}
+	}
+	return err
+}
+
+// Carry gives a pending sign-in the organization and invitation that the
+// application asked for.
+func (f *Flow) Carry(p *Pending) {
+	if p.OrganizationID == "" {
+		p.OrganizationID = f.OrganizationID
+	}
+	if p.InvitationToken == "" {
+		p.InvitationToken = f.InvitationToken
+	}
 }
 
 func browserHash(cookie string) []byte {
@@ -178,7 +226,7 @@ func (s *Service) OpenFlow(ctx context.Context, sealed, browser string) (*store.
 // Finish makes an authorization code for the signed-in user and returns the
 // address that the browser goes to: the redirect URI with code and state. The
 // URI is checked once more: it may have been removed while the page was open.
-func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.User, method string) (string, error) {
+func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.User, p *Pending) (string, error) {
 	registered, err := e.RedirectURIs(ctx)
 	if err != nil {
 		return "", err
@@ -191,8 +239,8 @@ func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.
 		return "", &RedirectURIError{Asked: f.RedirectURI, Registered: uris}
 	}
 	code := identity.NewULID() + rand.Text()[:16]
-	err = e.AddCode(ctx, identity.Code{Hash: codeHash(code), UserID: u.ID, RedirectURI: f.RedirectURI, CodeChallenge: f.CodeChallenge,
-		AuthMethod: method, ExpiresAt: s.db.Now().Add(CodeLifetime)})
+	err = e.AddCode(ctx, identity.Code{Hash: codeHash(code), UserID: u.ID, OrganizationID: p.OrganizationID, RedirectURI: f.RedirectURI,
+		CodeChallenge: f.CodeChallenge, AuthMethod: p.Method, ExpiresAt: s.db.Now().Add(CodeLifetime)})
 	if err != nil {
 		return "", err
 	}

@@ -30,6 +30,9 @@ type Pending struct {
 	Begun         time.Time `json:"t"`
 	SecondFactor  bool      `json:"f,omitempty"` // a second factor was shown
 	NewSecret     string    `json:"q,omitempty"` // of the factor that a page is enrolling
+
+	OrganizationID  string `json:"o,omitempty"` // where the session will be
+	InvitationToken string `json:"i,omitempty"` // accepted when everything else is done
 }
 
 // Step is what a sign-in needs next.
@@ -47,6 +50,8 @@ type StepUp struct {
 	Token      string            // pending_authentication_token
 	MailCodeID string            // email_verification_id
 	Factors    []identity.Factor // those that can be asked for
+
+	Memberships []identity.Membership // the organizations to choose from
 }
 
 func (s *StepUp) Error() string { return string(s.Step) }
@@ -67,7 +72,7 @@ func (s *Service) Next(ctx context.Context, e *store.Env, u identity.User, p *Pe
 	if err := s.secondFactor(ctx, e, u, p); err != nil {
 		return err
 	}
-	return nil
+	return s.organization(ctx, e, u, p)
 }
 
 func (s *Service) stepUp(step Step, u identity.User, p *Pending) error {
@@ -113,15 +118,29 @@ func (s *Service) OpenPending(ctx context.Context, e *store.Env, token string) (
 	return &p, u, err
 }
 
+// begin is a sign-in whose first factor was right, with an invitation or "".
+func (s *Service) begin(ctx context.Context, e *store.Env, u identity.User, method, invitation string, from Client) (*Tokens, error) {
+	p := s.NewPending(e, u, method)
+	if p.InvitationToken = invitation; invitation != "" {
+		// Said before any further step is asked for.
+		if _, err := s.invitationFor(ctx, e, u, invitation); err != nil {
+			return nil, err
+		}
+	}
+	return s.complete(ctx, e, u, p, from)
+}
+
 // complete turns a pending sign-in into a session, or returns the step that is
 // missing.
 func (s *Service) complete(ctx context.Context, e *store.Env, u identity.User, p *Pending, from Client) (*Tokens, error) {
 	if err := s.Next(ctx, e, u, p); err != nil {
 		return nil, err
 	}
-	session, u, err := e.OpenSession(ctx, s.newSession(u.ID, p.Method, from))
+	session := s.newSession(u.ID, p.Method, from)
+	session.OrganizationID = p.OrganizationID
+	session, u, err := e.OpenSession(ctx, session)
 	if err != nil {
-		return nil, err
+		return nil, membershipRefusal(err)
 	}
 	return s.tokens(ctx, e, u, session)
 }
@@ -167,12 +186,12 @@ func (s *Service) CheckMagicCode(ctx context.Context, e *store.Env, email, code 
 
 // MagicAuthGrant signs a user in with a code sent to the address, which is
 // thereby proven.
-func (s *Service) MagicAuthGrant(ctx context.Context, e *store.Env, email, code string, from Client) (*Tokens, error) {
+func (s *Service) MagicAuthGrant(ctx context.Context, e *store.Env, email, code, invitation string, from Client) (*Tokens, error) {
 	u, err := s.CheckMagicCode(ctx, e, email, code)
 	if err != nil {
 		return nil, err
 	}
-	return s.complete(ctx, e, u, s.NewPending(e, u, "magic_code"), from)
+	return s.begin(ctx, e, u, "magic_code", invitation, from)
 }
 
 // normalCode drops the blanks and dashes with which people paste codes.

@@ -57,15 +57,20 @@ func (s *Service) readRefreshToken(e *store.Env, token string) (sessionID string
 // Refresh rotates a refresh token and returns new tokens. A token presented
 // again within ReplayWindow gives the same successor and a fresh access token;
 // later it ends the session, because somebody else may hold it.
-func (s *Service) Refresh(ctx context.Context, e *store.Env, refreshToken string) (*Tokens, error) {
+//
+// organizationID moves the session to that organization; "" keeps the last one.
+// Either way the user must be an active member there, else the token stays
+// unspent and the error has the code organization_not_found or
+// organization_membership_not_found.
+func (s *Service) Refresh(ctx context.Context, e *store.Env, refreshToken, organizationID string) (*Tokens, error) {
 	grant := func(text string) error { return fault.New(fault.Invalid, "%s", text).WithCode("invalid_grant") }
 	id, generation, ok := s.readRefreshToken(e, refreshToken)
 	if !ok {
 		return nil, grant("Invalid refresh token.")
 	}
-	session, u, outcome, err := e.RotateSession(ctx, id, generation, ReplayWindow)
+	session, u, outcome, err := e.RotateSession(ctx, id, generation, ReplayWindow, organizationID)
 	if err != nil {
-		return nil, err
+		return nil, membershipRefusal(err)
 	}
 	switch outcome {
 	case store.Reused:

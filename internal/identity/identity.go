@@ -119,8 +119,11 @@ const (
 
 // Session is one signed-in browser or device of a user.
 type Session struct {
-	ID          string
-	UserID      string
+	ID     string
+	UserID string
+	// OrganizationID is the organization that the session is in, "" for none.
+	OrganizationID string
+
 	AuthMethod  string // password, oauth, magic_code, ...
 	Status      SessionStatus
 	RedirectURI string // the callback the session was opened for; decides where sign-out leads
@@ -136,12 +139,13 @@ type Session struct {
 
 // Code is an authorization code before it is spent (RFC 6749 section 4.1.2).
 type Code struct {
-	Hash          []byte
-	UserID        string
-	RedirectURI   string
-	CodeChallenge string // PKCE S256 challenge (RFC 7636), may be empty
-	AuthMethod    string
-	ExpiresAt     time.Time
+	Hash           []byte
+	UserID         string
+	OrganizationID string // where the session begins, "" for none
+	RedirectURI    string
+	CodeChallenge  string // PKCE S256 challenge (RFC 7636), may be empty
+	AuthMethod     string
+	ExpiresAt      time.Time
 }
 
 // SigningKey is a key pair that signs access tokens of one environment.

@@ -65,6 +65,9 @@ func (t *Team) CreateEnvironment(ctx context.Context, n NewEnvironment) (*Env, e
 			e.ID, t.ID, e.Name, e.ClientID, e.Production, millis(now)); err != nil {
 			return err
 		}
+		if err := seedRoles(tx, e.ID, now); err != nil {
+			return err
+		}
 		return tx.remember(t.ID, n.IdempotencyKey, e.ID, nil, now)
 	})
 	if err != nil {

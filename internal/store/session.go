@@ -8,12 +8,12 @@ import (
 	"github.com/berthdev/berth/internal/identity"
 )
 
-const sessionColumns = "id, user_id, auth_method, status, redirect_uri, ip_address, user_agent, generation, rotated_at, expires_at, ended_at, created_at, updated_at"
+const sessionColumns = "id, user_id, organization_id, auth_method, status, redirect_uri, ip_address, user_agent, generation, rotated_at, expires_at, ended_at, created_at, updated_at"
 
 func scanSession(s scanner) (identity.Session, error) {
 	var v identity.Session
 	var rotated, expires, ended, created, updated int64
-	err := s.Scan(&v.ID, &v.UserID, &v.AuthMethod, &v.Status, &v.RedirectURI, &v.IPAddress, &v.UserAgent, &v.Generation,
+	err := s.Scan(&v.ID, &v.UserID, &v.OrganizationID, &v.AuthMethod, &v.Status, &v.RedirectURI, &v.IPAddress, &v.UserAgent, &v.Generation,
 		&rotated, &expires, &ended, &created, &updated)
 	v.RotatedAt, v.ExpiresAt, v.EndedAt = fromMillis(rotated), fromMillis(expires), fromMillis(ended)
 	v.CreatedAt, v.UpdatedAt = fromMillis(created), fromMillis(updated)
@@ -23,8 +23,8 @@ func scanSession(s scanner) (identity.Session, error) {
 // AddCode keeps an authorization code until it expires.
 func (e *Env) AddCode(ctx context.Context, c identity.Code) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(`INSERT INTO codes (hash, environment_id, user_id, redirect_uri, code_challenge, auth_method, expires_at, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, c.Hash, e.ID, c.UserID, c.RedirectURI, c.CodeChallenge, c.AuthMethod, millis(c.ExpiresAt), millis(e.db.now()))
+		_, err := tx.exec(`INSERT INTO codes (hash, environment_id, user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.Hash, e.ID, c.UserID, c.OrganizationID, c.RedirectURI, c.CodeChallenge, c.AuthMethod, millis(c.ExpiresAt), millis(e.db.now()))
 		return err
 	})
 }
@@ -38,9 +38,9 @@ var ErrCode = fault.New(fault.Invalid, "the code has expired or is invalid").Wit
 func (e *Env) Code(ctx context.Context, hash []byte) (identity.Code, error) {
 	c := identity.Code{Hash: hash}
 	var expires int64
-	err := e.db.row(ctx, `SELECT user_id, redirect_uri, code_challenge, auth_method, expires_at FROM codes
+	err := e.db.row(ctx, `SELECT user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at FROM codes
 		WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3`, hash, e.ID, millis(e.db.now())).
-		Scan(&c.UserID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires)
+		Scan(&c.UserID, &c.OrganizationID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires)
 	if isNoRows(err) {
 		return c, ErrCode
 	}
@@ -58,7 +58,7 @@ func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session) (
 	err := e.db.write(ctx, func(tx *tx) error {
 		replayed = false
 		err := tx.row(`UPDATE codes SET session_id = $4 WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3
-			RETURNING user_id, redirect_uri, auth_method`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.RedirectURI, &s.AuthMethod)
+			RETURNING user_id, organization_id, redirect_uri, auth_method`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.OrganizationID, &s.RedirectURI, &s.AuthMethod)
 		if isNoRows(err) {
 			// Spent before? Then what it gave is no longer trusted.
 			n, err := tx.exec(`UPDATE sessions SET status = 'revoked', ended_at = $3, updated_at = $3 WHERE environment_id = $1 AND status = 'active'
@@ -100,8 +100,13 @@ func (e *Env) openSession(tx *tx, s *identity.Session, now time.Time) (identity.
 	if err != nil {
 		return u, err
 	}
-	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, 0, $9, $9)",
-		e.ID, s.ID, s.UserID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt))
+	if s.OrganizationID != "" {
+		if err := e.memberIn(tx, s.OrganizationID, s.UserID); err != nil {
+			return u, err
+		}
+	}
+	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10)",
+		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt))
 	return u, err
 }
 
@@ -118,7 +123,12 @@ const (
 // RotateSession presents the refresh token of one generation of a session. Of
 // many callers with one token the first rotates it, the others within window
 // are told so, and later ones end the session (RFC 9700 section 4.14.2).
-func (e *Env) RotateSession(ctx context.Context, id string, generation int64, window time.Duration) (identity.Session, identity.User, Rotation, error) {
+//
+// A session in an organization needs an active membership there; with
+// organizationID it moves to that one. When this is refused the token stays
+// unspent. Errors have the codes organization_not_found and
+// organization_membership_not_found.
+func (e *Env) RotateSession(ctx context.Context, id string, generation int64, window time.Duration, organizationID string) (identity.Session, identity.User, Rotation, error) {
 	now := e.db.now()
 	var s identity.Session
 	var u identity.User
@@ -134,10 +144,37 @@ func (e *Env) RotateSession(ctx context.Context, id string, generation int64, wi
 		if err != nil || outcome == Ended || outcome == Reused {
 			return err
 		}
+		if err := e.enter(tx, &s, organizationID); err != nil {
+			return err
+		}
 		u, err = scanUser(tx.row("SELECT "+userColumns+" FROM users WHERE environment_id = $1 AND id = $2", e.ID, s.UserID))
 		return err
 	})
 	return s, u, outcome, err
+}
+
+// enter moves a session to an organization, or with "" checks that it may
+// stay where it is.
+func (e *Env) enter(tx *tx, s *identity.Session, organizationID string) error {
+	stay := organizationID == "" || organizationID == s.OrganizationID
+	if !stay {
+		s.OrganizationID = organizationID
+	}
+	if s.OrganizationID == "" {
+		return nil
+	}
+	if err := e.memberIn(tx, s.OrganizationID, s.UserID); err != nil || stay {
+		return err
+	}
+	_, err := tx.exec("UPDATE sessions SET organization_id = $3 WHERE environment_id = $1 AND id = $2", e.ID, s.ID, s.OrganizationID)
+	return err
+}
+
+// EnterOrganization moves a session to an organization that its user is an
+// active member of.
+func (e *Env) EnterOrganization(ctx context.Context, s identity.Session, organizationID string) (identity.Session, error) {
+	err := e.db.write(ctx, func(tx *tx) error { return e.enter(tx, &s, organizationID) })
+	return s, err
 }
 
 func (e *Env) repeated(tx *tx, s *identity.Session, id string, generation int64, now time.Time, window time.Duration) (Rotation, error) {

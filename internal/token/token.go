@@ -113,7 +113,12 @@ type Access struct {
 	AuthTime time.Time
 	IssuedAt time.Time
 	Lifetime time.Duration
-	Extra    map[string]any // claims of the JWT template; reserved names are ignored
+	// OrganizationID is the organization of the session; the next two hold
+	// there and are left out without one.
+	OrganizationID string
+	Roles          []string       // slugs, highest priority first
+	Permissions    []string       // slugs
+	Extra          map[string]any // claims of the JWT template; reserved names are ignored
 }
 
 // Claims returns the claims of an access token. jti is fresh on every call, so
@@ -134,6 +139,14 @@ func (a Access) Claims() map[string]any {
 	claims["exp"] = a.IssuedAt.Add(a.Lifetime).Unix()
 	if !a.AuthTime.IsZero() {
 		claims["auth_time"] = a.AuthTime.Unix()
+	}
+	if a.OrganizationID != "" {
+		claims["org_id"] = a.OrganizationID
+		claims["roles"] = a.Roles
+		claims["permissions"] = a.Permissions
+		if len(a.Roles) > 0 {
+			claims["role"] = a.Roles[0]
+		}
 	}
 	return claims
 }

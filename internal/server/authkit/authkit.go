@@ -25,6 +25,9 @@ type API struct {
 	Auth    *auth.Service
 	Log     *slog.Logger
 	BaseURL func() string
+	// LookupTXT finds the DNS record that proves an organization's domain;
+	// nil is the system's resolver.
+	LookupTXT func(ctx context.Context, name string) ([]string, error)
 }
 
 // Mount registers the routes.
@@ -57,6 +60,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 
 	a.mountMail(keyed)
 	a.mountFactors(keyed)
+	a.mountOrganizations(keyed)
 
 	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
 	keyed("GET /user_management/redirect_uris", a.listRedirectURIs)
@@ -79,8 +83,9 @@ var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code
 
 // answer writes a failure in the shape that the official SDKs expect for it.
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
-	var out workos.Answer
+	out, known := organizationAnswer(f)
 	switch {
+	case known:
 	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
 		out = workos.UnauthorizedAnswer()
 	case oauthCodes[f.Code]:
@@ -267,7 +272,8 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 		if req.Code == "" {
 			return bad("Missing code.")
 		}
-		t, err = a.Auth.Redeem(ctx, e, auth.Redemption{Code: string(req.Code), Verifier: string(req.CodeVerifier), Authenticated: authenticated, From: from})
+		t, err = a.Auth.Redeem(ctx, e, auth.Redemption{Code: string(req.Code), Verifier: string(req.CodeVerifier), Authenticated: authenticated, From: from,
+			InvitationToken: string(req.InvitationToken)})
 		if errors.Is(err, store.ErrCode) {
 			err = fault.New(fault.Invalid, "The code '%s' has expired or is invalid.", firstRunes(string(req.Code), 6)).WithCode("invalid_grant")
 		}
@@ -279,7 +285,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 		if token == "" {
 			return bad("Missing refresh token.")
 		}
-		t, err = a.Auth.Refresh(ctx, e, token)
+		t, err = a.Auth.Refresh(ctx, e, token, req.OrganizationID)
 	case workos.GrantPassword:
 		if !authenticated {
 			return fault.New(fault.Invalid, "The password grant needs the API key as client_secret.").WithCode("invalid_client")
@@ -287,12 +293,12 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 		if req.Email == "" || req.Password == "" {
 			return bad("Missing email or password.")
 		}
-		t, err = a.Auth.PasswordGrant(ctx, e, req.Email, string(req.Password), from)
+		t, err = a.Auth.PasswordGrant(ctx, e, req.Email, string(req.Password), string(req.InvitationToken), from)
 	case workos.GrantMagicAuth:
 		if req.Email == "" || req.Code == "" {
 			return bad("Missing email or code.")
 		}
-		t, err = a.Auth.MagicAuthGrant(ctx, e, req.Email, string(req.Code), from)
+		t, err = a.Auth.MagicAuthGrant(ctx, e, req.Email, string(req.Code), string(req.InvitationToken), from)
 	case workos.GrantEmailVerification:
 		if req.PendingAuthenticationToken == "" || req.Code == "" {
 			return bad("Missing pending_authentication_token or code.")
@@ -303,6 +309,11 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			return bad("Missing pending_authentication_token, authentication_challenge_id or code.")
 		}
 		t, err = a.Auth.TOTPGrant(ctx, e, string(req.PendingAuthenticationToken), req.AuthenticationChallengeID, string(req.Code), from)
+	case workos.GrantOrganizationSelection:
+		if req.PendingAuthenticationToken == "" || req.OrganizationID == "" {
+			return bad("Missing pending_authentication_token or organization_id.")
+		}
+		t, err = a.Auth.OrganizationSelectionGrant(ctx, e, string(req.PendingAuthenticationToken), req.OrganizationID, from)
 	case "":
 		return bad("Missing grant_type.")
 	default:
@@ -315,7 +326,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a.setSessionCookies(w, r, e, t)
-	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), AccessToken: workos.Credential(t.AccessToken.Reveal()),
+	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), OrganizationID: t.Session.OrganizationID, AccessToken: workos.Credential(t.AccessToken.Reveal()),
 		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
 }
 
@@ -330,6 +341,9 @@ func stepUp(s *auth.StepUp) workos.Answer {
 			factors[i] = workos.NamedEntry{ID: f.ID, Type: "totp"}
 		}
 		return workos.MFAChallengeRequired(workos.Credential(s.Token), User(s.User), factors)
+	}
+	if s.Step == auth.StepOrganizationSelection {
+		return organizationSelection(s)
 	}
 	return workos.EmailVerificationRequired(workos.Credential(s.Token), s.User.Email, s.MailCodeID)
 }

@@ -1,6 +1,7 @@
 package authkit
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/berthdev/berth/internal/fault"
@@ -129,7 +130,14 @@ func (a *API) listUsers(e *store.Env, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	users, before, after, err := e.Users(r.Context(), r.URL.Query().Get("email"), p)
+	email, in := r.URL.Query().Get("email"), r.URL.Query().Get("organization_id")
+	list := e.Users
+	if in != "" {
+		list = func(ctx context.Context, email string, p store.Page) ([]identity.User, string, string, error) {
+			return e.OrganizationUsers(ctx, in, email, p)
+		}
+	}
+	users, before, after, err := list(r.Context(), email, p)
 	if err != nil {
 		return err
 	}
@@ -175,7 +183,7 @@ func (a *API) deleteUser(e *store.Env, w http.ResponseWriter, r *http.Request) e
 }
 
 func session(s identity.Session) workos.Session {
-	return workos.Session{Object: "session", ID: s.ID, UserID: s.UserID, AuthMethod: s.AuthMethod, Status: string(s.Status), IPAddress: null(s.IPAddress),
+	return workos.Session{Object: "session", ID: s.ID, UserID: s.UserID, OrganizationID: null(s.OrganizationID), AuthMethod: s.AuthMethod, Status: string(s.Status), IPAddress: null(s.IPAddress),
 		UserAgent: null(s.UserAgent), ExpiresAt: workos.At(s.ExpiresAt), EndedAt: workos.AtOrNull(s.EndedAt), CreatedAt: workos.At(s.CreatedAt), UpdatedAt: workos.At(s.UpdatedAt)}
 }
 

@@ -61,6 +61,9 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	p.mountMagicCode(show, form)
 	p.mountSecondFactor(show, form)
 	p.mountInbox(show)
+	s.Handle(mux, "GET /organization-selection", p.showOrganizations)
+	form("POST /organization-selection", p.chooseOrganization)
+	s.Handle(mux, "GET /invite", p.invite)
 	s.Handle(mux, "GET /app-homepage-url-not-found", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Write(w, http.StatusNotFound, web.HomepageNotFound{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())})
 	})
@@ -135,7 +138,7 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "The query of the authorization request cannot be read.").WithFix("Percent-encode its values.")
 	}
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider", "connection_id", "organization_id"} {
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider", "connection_id", "organization_id", "invitation_token"} {
 		// RFC 6749 section 3.1: a parameter must not be sent twice.
 		if len(q[name]) > 1 {
 			return fault.New(fault.Invalid, "The parameter %s was sent more than once.", name)
@@ -143,7 +146,8 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := auth.Authorization{ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), ResponseType: q.Get("response_type"), Provider: q.Get("provider"),
 		ConnectionID: q.Get("connection_id"), OrganizationID: q.Get("organization_id"), State: q.Get("state"), CodeChallenge: q.Get("code_challenge"),
-		CodeChallengeMethod: q.Get("code_challenge_method"), ScreenHint: q.Get("screen_hint"), LoginHint: q.Get("login_hint")}
+		CodeChallengeMethod: q.Get("code_challenge_method"), ScreenHint: q.Get("screen_hint"), LoginHint: q.Get("login_hint"),
+		InvitationToken: q.Get("invitation_token")}
 	e, flow, err := p.Auth.Begin(r.Context(), a, p.browser(w, r))
 	if err != nil {
 		return p.refuse(w, r, e, flow, a.ClientID, err)
@@ -269,13 +273,18 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 
 // advance finishes a sign-in, or shows the step that it still needs.
 func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
+	flow.Carry(pending)
 	err := p.Auth.Next(r.Context(), e, u, pending)
+	if fault.Code(err) == "organization_membership_not_found" && flow.OrganizationID != "" {
+		err = &auth.ReturnError{Code: "access_denied", Description: "The user is not a member of the organization."}
+		return p.refuse(w, r, e, flow, e.ClientID, err)
+	}
 	step, ok := errors.AsType[*auth.StepUp](err)
 	if !ok {
 		if err != nil {
 			return err
 		}
-		return p.finish(w, r, e, flow, u, pending.Method)
+		return p.finish(w, r, e, flow, u, pending)
 	}
 	if step.Step == auth.StepMFAEnrollment {
 		p.Auth.BeginEnrollment(step.Pending)
@@ -290,7 +299,7 @@ func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, fl
 
 // stepPages are the pages of the steps of a sign-in.
 var stepPages = map[auth.Step]string{auth.StepEmailVerification: "/email-verification",
-	auth.StepMFAEnrollment: "/mfa/enrollment", auth.StepMFAChallenge: "/mfa/verification"}
+	auth.StepMFAEnrollment: "/mfa/enrollment", auth.StepMFAChallenge: "/mfa/verification", auth.StepOrganizationSelection: "/organization-selection"}
 
 // to sends the browser to another page of ours after a form was posted.
 func (p *Pages) to(w http.ResponseWriter, path string) error {
@@ -302,8 +311,8 @@ func (p *Pages) to(w http.ResponseWriter, path string) error {
 
 // finish sends the browser back to the application with a code. 303, so that
 // the password is not posted on (RFC 9700 section 4.12).
-func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, method string) error {
-	target, err := p.Auth.Finish(r.Context(), e, flow, u, method)
+func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
+	target, err := p.Auth.Finish(r.Context(), e, flow, u, pending)
 	if err != nil {
 		return p.refuse(w, r, e, flow, e.ClientID, err)
 	}
