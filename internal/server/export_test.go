@@ -1,0 +1,14 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+)
+
+// Answer returns the status of the answer to a request as it would arrive on
+// the listener, whose address a test of a public URL does not know.
+func (s *Server) Answer(r *http.Request) int {
+	w := httptest.NewRecorder()
+	s.http.Handler.ServeHTTP(w, r)
+	return w.Code
+}
