@@ -34,6 +34,8 @@ type tenant struct {
 	origin  identity.CORSOrigin
 	session identity.Session
 	refresh string
+	factor  identity.Factor
+	asked   identity.Challenge // of factor
 
 	deployment store.Deployment
 	admin      string
@@ -103,6 +105,9 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 	v.session, err = v.env.Session(ctx, decode(t, out["access_token"].(string))["sid"].(string))
 	must(err)
 
+	v.factor, v.asked, err = v.env.AddFactor(ctx, identity.Factor{UserID: v.user.ID, Issuer: mark, Account: v.user.Email, Secret: "JBSWY3DPEHPK3PXP"})
+	must(err)
+
 	v.deployment, _, err = v.team.OpenDeployment(ctx, "shop", claim.Preview, mark, false)
 	must(err)
 	_, _, err = v.team.OpenDeployment(ctx, "shop", claim.Prod, "prod", false)
@@ -158,6 +163,10 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	sessions, _, _, err := v.env.Sessions(ctx, v.user.ID, store.Page{Limit: 100})
 	must(nil, err)
+	factors, _, _, err := v.env.Factors(ctx, v.user.ID, store.Page{Limit: 100})
+	must(nil, err)
+	asked, _, err := v.env.Challenge(ctx, v.asked.ID)
+	must(asked, err)
 	var envs []identity.Environment
 	all, err := v.team.Environments(ctx)
 	must(nil, err)
@@ -167,7 +176,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	_, err = s.Store().EnvByAPIKey(ctx, v.apiKey)
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
-	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
+	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
 		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID))}, "", " ")
 	must(nil, err)
 	return string(out)
@@ -265,15 +274,42 @@ var rows = map[string]row{
 	"PUT /user_management/jwt_template": {path: fixed("/user_management/jwt_template"), own: apiKey, accepts: true,
 		bodies: bodies(func(b *tenant) []any { return []any{m{"content": `{"evil":"yes"}`, "client_id": b.env.ClientID}} })},
 
+	// Second factors.
+	"POST /user_management/users/{id}/auth_factors": {path: func(b *tenant) string { return "/user_management/users/" + b.user.ID + "/auth_factors" }, own: apiKey,
+		bodies: bodies(func(*tenant) []any { return []any{m{"type": "totp"}} })},
+	"GET /user_management/users/{id}/auth_factors": {path: func(b *tenant) string { return "/user_management/users/" + b.user.ID + "/auth_factors" }, own: apiKey},
+	"POST /auth/factors/enroll": {path: fixed("/auth/factors/enroll"), own: apiKey,
+		bodies: bodies(func(b *tenant) []any {
+			return []any{m{"type": "totp", "totp_issuer": "Mallory", "totp_user": "mallory", "user_id": b.user.ID}}
+		})},
+	"GET /auth/factors/{id}":            {path: func(b *tenant) string { return "/auth/factors/" + b.factor.ID }, own: apiKey},
+	"DELETE /auth/factors/{id}":         {path: func(b *tenant) string { return "/auth/factors/" + b.factor.ID }, own: apiKey},
+	"POST /auth/factors/{id}/challenge": {path: func(b *tenant) string { return "/auth/factors/" + b.factor.ID + "/challenge" }, own: apiKey},
+	"POST /auth/challenges/{id}/verify": {path: func(b *tenant) string { return "/auth/challenges/" + b.asked.ID + "/verify" }, own: apiKey,
+		bodies: bodies(func(*tenant) []any { return []any{m{"code": "000000"}} })},
+
 	// Hosted pages: what they show is for whoever has the client ID; flows are
 	// tried in TestFlowsStayInTheirEnvironmentAndBrowser.
 	"GET /user_management/authorize": {path: func(b *tenant) string {
 		return "/user_management/authorize?response_type=code&provider=authkit&client_id=" + b.env.ClientID + "&redirect_uri=https://elsewhere.example/callback"
 	}, public: func(b *tenant) []string { return []string{strings.ToLower(b.mark), b.mark} }},
-	"GET /sign-in":                    {path: fixed("/sign-in?flow=x")},
-	"POST /sign-in":                   {path: fixed("/sign-in")},
-	"GET /sign-up":                    {path: fixed("/sign-up?flow=x")},
-	"POST /sign-up":                   {path: fixed("/sign-up")},
+	"GET /sign-in":           {path: fixed("/sign-in?flow=x")},
+	"POST /sign-in":          {path: fixed("/sign-in")},
+	"GET /sign-up":           {path: fixed("/sign-up?flow=x")},
+	"POST /sign-up":          {path: fixed("/sign-up")},
+	"POST /magic-code/send":  {path: fixed("/magic-code/send")},
+	"GET /magic-code":        {path: fixed("/magic-code?flow=x")},
+	"POST /magic-code":       {path: fixed("/magic-code")},
+	"GET /mfa/enrollment":    {path: fixed("/mfa/enrollment?flow=x")},
+	"POST /mfa/enrollment":   {path: fixed("/mfa/enrollment")},
+	"GET /mfa/verification":  {path: fixed("/mfa/verification?flow=x")},
+	"POST /mfa/verification": {path: fixed("/mfa/verification")},
+	// The inbox is for the person at this machine, who made all of its environments.
+	"GET /inbox": {path: func(b *tenant) string { return "/inbox?client_id=" + b.env.ClientID }, accepts: true,
+		public: func(b *tenant) []string { return []string{strings.ToLower(b.mark), b.mark} }},
+	"GET /inbox/{id}": {path: func(b *tenant) string {
+		return "/inbox/" + identity.NewID(identity.PrefixMessage) + "?client_id=" + b.env.ClientID
+	}},
 	"GET /app-homepage-url-not-found": {path: fixed("/app-homepage-url-not-found")},
 
 	// Platform API.
