@@ -9,12 +9,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"image/png"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"github.com/pquerna/otp/totp"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
@@ -33,6 +33,8 @@ const (
 	minTOTPSecret, newTOTPSecretLength, maxTOTPSecret = 10, 20, 64
 	// qrSize is the edge of the QR code image in pixels.
 	qrSize = 256
+	// maxTOTPName bounds issuer and account in bytes: they must fit into the code.
+	maxTOTPName = 128
 )
 
 // Steps that ask for a second factor.
@@ -78,7 +80,7 @@ func NewTOTPSecret() secret.String {
 func CheckTOTPSecret(text string) (secret.String, error) {
 	text = strings.TrimRight(strings.ToUpper(strings.ReplaceAll(text, " ", "")), "=")
 	raw, err := base32Secret.DecodeString(text)
-	if err != nil || len(raw) < minTOTPSecret || len(raw) > maxTOTPSecret {
+	if err != nil || base32Secret.EncodeToString(raw) != text || len(raw) < minTOTPSecret || len(raw) > maxTOTPSecret {
 		return "", fault.New(fault.Invalid, "totp_secret must be base32 of %d to %d bytes", minTOTPSecret, maxTOTPSecret).WithCode("invalid_totp_secret")
 	}
 	return secret.String(text), nil
@@ -92,25 +94,25 @@ type TOTPKey struct {
 
 // KeyOf returns the key of a factor. withQR also draws it.
 func KeyOf(f identity.Factor, withQR bool) (TOTPKey, error) {
-	raw, err := base32Secret.DecodeString(f.Secret.Reveal())
-	if err != nil {
-		return TOTPKey{}, fmt.Errorf("read the secret of %s: not base32", f.ID)
-	}
 	// A colon separates issuer and account in the label of the URI.
 	clean := func(text, otherwise string) string {
 		if text = strings.TrimSpace(strings.ReplaceAll(text, ":", " ")); text == "" {
-			return otherwise
+			text = otherwise
 		}
-		return clip(text, 128)
+		// Apps take a plus for a plus, so blanks are %20. The library's own URIs
+		// leave & as it is, which lets a name add parameters.
+		return strings.ReplaceAll(url.QueryEscape(clip(text, maxTOTPName)), "+", "%20")
 	}
-	k, err := totp.Generate(totp.GenerateOpts{Issuer: clean(f.Issuer, "Berth"), AccountName: clean(f.Account, "account"), Secret: raw,
-		Period: uint(totpPeriod / time.Second), Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
-	if err != nil {
-		return TOTPKey{}, fmt.Errorf("make the key of %s: %w", f.ID, err)
-	}
-	key := TOTPKey{URI: secret.String(k.URL())}
+	issuer := clean(f.Issuer, "Berth")
+	uri := fmt.Sprintf("otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", issuer, clean(f.Account, "account"),
+		f.Secret.Reveal(), issuer, totpDigits.Length(), int(totpPeriod/time.Second))
+	key := TOTPKey{URI: secret.String(uri)}
 	if !withQR {
 		return key, nil
+	}
+	k, err := otp.NewKeyFromURL(uri)
+	if err != nil {
+		return key, fmt.Errorf("read the key of %s: it has no form that apps read", f.ID) // the error would quote the secret
 	}
 	image, err := k.Image(qrSize, qrSize)
 	if err != nil {
