@@ -6,6 +6,9 @@ import (
 	"image/png"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -438,4 +441,66 @@ func TestRequiredSecondFactorIsEnrolledThroughTheAPI(t *testing.T) {
 	if _, out := m.passwordGrant(t); out["code"] != "mfa_challenge" {
 		t.Errorf("next sign-in = %v, want mfa_challenge", out)
 	}
+}
+
+// R62: the step-up bodies have the members of the contract and no others.
+func TestStepUpBodiesHaveTheMembersOfTheContract(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "expected-errors.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Cases []struct {
+			Name   string
+			Status int
+			Body   map[string]any
+		}
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	m := newMFA(t)
+	if err := m.e.SetMFARequired(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]map[string]any{}
+	status := map[string]int{}
+	status["mfa enrollment"], got["mfa enrollment"] = m.passwordGrant(t)
+	m.enrolled(t)
+	status["mfa challenge"], got["mfa challenge"] = m.passwordGrant(t)
+	seen := 0
+	for _, c := range file.Cases {
+		if got[c.Name] == nil {
+			continue
+		}
+		seen++
+		want := c.Body
+		want["user"].(map[string]any)["name"] = nil // may be absent; we always send it
+		if diff := cmp.Diff(members(want), members(got[c.Name])); diff != "" || status[c.Name] != c.Status {
+			t.Errorf("%s = %d, want %d; members (-want +got):\n%s", c.Name, status[c.Name], c.Status, diff)
+		}
+	}
+	if seen != len(got) {
+		t.Errorf("the contract has %d of %d bodies", seen, len(got))
+	}
+}
+
+// members lists the paths of all members of a body.
+func members(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			all = append(all, name)
+			for _, m := range members(inner) {
+				all = append(all, name+"."+m)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			all = append(all, members(inner)...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
