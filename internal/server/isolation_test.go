@@ -40,6 +40,7 @@ type tenant struct {
 	deployment store.Deployment
 	admin      string
 	claim      *claim.Grant
+	circle     circle
 }
 
 const password = "correct horse"
@@ -108,6 +109,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 	v.factor, v.asked, err = v.env.AddFactor(ctx, identity.Factor{UserID: v.user.ID, Issuer: mark, Account: v.user.Email, Secret: "JBSWY3DPEHPK3PXP"})
 	must(err)
 
+	v.circle = newCircle(t, v.env, mark)
 	v.deployment, _, err = v.team.OpenDeployment(ctx, "shop", claim.Preview, mark, false)
 	must(err)
 	_, _, err = v.team.OpenDeployment(ctx, "shop", claim.Prod, "prod", false)
@@ -177,7 +179,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
 	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
-		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID))}, "", " ")
+		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env)}, "", " ")
 	must(nil, err)
 	return string(out)
 }
