@@ -218,6 +218,7 @@ func TestOrganizationErrorBodies(t *testing.T) {
 		{422, "", "GET", orgs + "?limit=101", nil},
 		{404, "", "GET", orgs + "/org_unknown", nil},
 		{404, "", "GET", orgs + "/external_id/unknown", nil},
+		{404, "", "GET", orgs + "/id/x", nil},
 		{404, "", "PUT", orgs + "/org_unknown", m{"name": "B"}},
 		{404, "", "DELETE", orgs + "/org_unknown", nil},
 		{422, "", "PUT", orgs + "/" + acme, m{"name": ""}},

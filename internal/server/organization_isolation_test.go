@@ -106,13 +106,13 @@ var organizationRows = map[string]row{
 	"GET /organizations": {path: func(b *tenant) string {
 		return "/organizations?domains=" + b.circle.organization.Domains[0].Domain
 	}, own: apiKey, accepts: true},
-	"GET /organizations/{id}":                      {path: under(organizationPath, ""), own: apiKey},
-	"GET /organizations/external_id/{external_id}": {path: func(b *tenant) string { return "/organizations/external_id/" + b.circle.organization.ExternalID }, own: apiKey},
-	"PUT /organizations/{id}":                      {path: under(organizationPath, ""), own: apiKey, bodies: named},
-	"DELETE /organizations/{id}":                   {path: under(organizationPath, ""), own: apiKey},
-	"GET /organization_domains/{id}":               {path: under(domainPath, ""), own: apiKey},
-	"DELETE /organization_domains/{id}":            {path: under(domainPath, ""), own: apiKey},
-	"POST /organization_domains/{id}/verify":       {path: under(domainPath, "/verify")}, // its own answer asks the network
+	"GET /organizations/{id}":                {path: under(organizationPath, ""), own: apiKey},
+	"GET /organizations/{by}/{external_id}":  {path: func(b *tenant) string { return "/organizations/external_id/" + b.circle.organization.ExternalID }, own: apiKey},
+	"PUT /organizations/{id}":                {path: under(organizationPath, ""), own: apiKey, bodies: named},
+	"DELETE /organizations/{id}":             {path: under(organizationPath, ""), own: apiKey},
+	"GET /organization_domains/{id}":         {path: under(domainPath, ""), own: apiKey},
+	"DELETE /organization_domains/{id}":      {path: under(domainPath, ""), own: apiKey},
+	"POST /organization_domains/{id}/verify": {path: under(domainPath, "/verify")}, // its own answer asks the network
 	"POST /organization_domains": {path: fixed("/organization_domains"), own: apiKey, bodies: send(func(c circle) m {
 		return m{"domain": "d" + identity.NewULID() + ".example", "organization_id": c.organization.ID}
 	})},

@@ -21,7 +21,9 @@ func (a *API) mountOrganizations(keyed func(string, keyedHandler)) {
 	keyed("POST /organizations", a.createOrganization)
 	keyed("GET /organizations", a.listOrganizations)
 	keyed("GET /organizations/{id}", a.getOrganization)
-	keyed("GET /organizations/external_id/{external_id}", a.getOrganizationByExternalID)
+	// The pattern with "external_id" as a literal would conflict with those of
+	// what an organization has, such as /organizations/{id}/api_keys.
+	keyed("GET /organizations/{by}/{external_id}", a.getOrganizationByExternalID)
 	keyed("PUT /organizations/{id}", a.updateOrganization)
 	keyed("DELETE /organizations/{id}", a.deleteOrganization)
 
@@ -273,6 +275,9 @@ func (a *API) getOrganization(e *store.Env, w http.ResponseWriter, r *http.Reque
 }
 
 func (a *API) getOrganizationByExternalID(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	if r.PathValue("by") != "external_id" {
+		return fault.New(fault.NotFound, "Not Found").WithCode("not_found")
+	}
 	o, err := e.OrganizationByExternalID(r.Context(), r.PathValue("external_id"))
 	if err != nil {
 		return err
