@@ -73,6 +73,7 @@ var commands = []struct {
 	{groupChange, newPruneCommand},
 	{groupChange, newUsersCommand},
 	{groupServer, newServeCommand},
+	{groupServer, newDemoCommand},
 	{groupOther, newCompletionCommand},
 	{groupOther, newVersionCommand},
 }
