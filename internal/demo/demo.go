@@ -243,7 +243,7 @@ func (s *show) steps() []step {
 		{"berth users create: a test user in each, its own", s.createUsers},
 		{"sign in through the hosted page and callback, on every host", s.signInEverywhere},
 		{"show each token to its backend", s.checkTokens},
-		{"take a user and a token of one preview to another", s.checkIsolation},
+		{"take users and tokens to deployments that are not theirs", s.checkIsolation},
 		{"sign out", s.signOutEverywhere},
 		{"delete branch " + dead + ", then berth prune", s.prune},
 		{"sign in again on the deployments that are left", s.signInAgain},

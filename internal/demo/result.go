@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 )
 
 // Result is what the demo showed. It holds no secret.
@@ -125,13 +124,14 @@ func word(ok bool, good string) string {
 // Summary says in a few sentences what was shown.
 func (r *Result) Summary() []string {
 	is := r.Isolation
-	lines := []string{
-		fmt.Sprintf("Each deployment has an environment of its own: its users, keys and addresses. %s is unknown to %s (%q), and its token is refused there (%s: %s).",
-			is.User, is.In, is.Page, is.Code, is.Message),
-		fmt.Sprintf("When branch %s was deleted, berth prune removed its environment (%q) and the other %d still sign in.", r.Pruned.Branch, r.Pruned.Page, len(r.Deployments)-1),
-		fmt.Sprintf("All of it took %.1f s, on this machine alone.", (time.Duration(r.Milliseconds) * time.Millisecond).Seconds()),
+	refusal, _, _ := strings.Cut(is.Message, ". ") // the rest names the providers, and is in the JSON
+	return []string{
+		"Every deployment has an auth environment of its own: its own users, keys and addresses, configured from convex.json.",
+		fmt.Sprintf("So %s is unknown in %s (%q), and the backend there refuses a token from %s (%s: %q).",
+			is.User, is.In, is.Page, is.From, is.Code, refusal),
+		fmt.Sprintf("When branch %s was deleted, its environment went (%q); the other %d still sign in.", r.Pruned.Branch, r.Pruned.Page, len(r.Deployments)-1),
+		fmt.Sprintf("Everything took %.1f s, with the real commands and pages, on this machine alone.", float64(r.Milliseconds)/1000),
 	}
-	return lines
 }
 
 // writeAccounts leaves the test users in a file for the person who keeps the
