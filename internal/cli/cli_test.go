@@ -261,11 +261,11 @@ func TestDataFolder(t *testing.T) {
 		vars   map[string]string
 		want   string
 	}{
-		{"linux", map[string]string{"HOME": "/home/ada"}, "/home/ada/.local/share/berth"},
-		{"linux", map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "/d"}, "/d/berth"},
-		{"linux", map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "relative"}, "/home/ada/.local/share/berth"},
+		{"linux", map[string]string{"HOME": "/h"}, "/h/.local/share/berth"},
+		{"linux", map[string]string{"HOME": "/h", "XDG_DATA_HOME": "/d"}, "/d/berth"},
+		{"linux", map[string]string{"HOME": "/h", "XDG_DATA_HOME": "relative"}, "/h/.local/share/berth"},
 		{"linux", nil, ""},
-		{"darwin", map[string]string{"HOME": "/Users/ada"}, "/Users/ada/Library/Application Support/berth"},
+		{"darwin", map[string]string{"HOME": "/h"}, "/h/Library/Application Support/berth"},
 		{"windows", map[string]string{"LocalAppData": "/c/Local", "HOME": "/c"}, "/c/Local/berth"},
 		{"windows", map[string]string{"HOME": "/c"}, ""},
 	} {
