@@ -233,9 +233,10 @@ func hasRole(b *host.Build, origin string, roles ...host.Role) bool {
 func (p *Prepared) diff(ctx context.Context) error {
 	r, g := p.Request, p.grant
 	entries := g.Claim.Entries()
+	ours := g.Owned.Without(g.Removing) // one run removes an entry, not each of many at once
 	d := plan.Desired{
 		Target: plan.Target{Deployment: r.Title(), Environment: g.Placement.EnvironmentName, Server: p.conn.Title, Placement: plan.Placement(g.Placement.Mode)},
-		Ours:   plan.Ours{RedirectURIs: g.Owned.RedirectURIs, Origins: g.Owned.CORSOrigins},
+		Ours:   plan.Ours{RedirectURIs: ours.RedirectURIs, Origins: ours.CORSOrigins},
 		Others: plan.Others{RedirectURIs: g.Others.RedirectURIs, Origins: g.Others.CORSOrigins},
 	}
 	section := p.Config.Section(project.Kind(r.Kind))
@@ -248,6 +249,10 @@ func (p *Prepared) diff(ctx context.Context) error {
 	}
 	if g.Placement.HomepageClaim != "" && g.Placement.HomepageClaim != g.Claim.ID && g.OtherLive > 0 {
 		d.Others.Homepage = g.Placement.HomepageURL
+	}
+	if p.Problems = plan.Check(d, plan.Kind(r.Kind), p.keys()); p.Refused() != nil {
+		p.Plan.Target = d.Target
+		return nil // nothing is asked with a key that must not be used here
 	}
 	actual := plan.Actual{OriginsRemovable: p.conn.Embedded, Homepage: plan.AppliedHomepage{Value: g.Placement.HomepageURL, Known: g.Placement.HomepageURL != ""}}
 	if g.Placement.Bound() {
@@ -266,7 +271,6 @@ func (p *Prepared) diff(ctx context.Context) error {
 	if err := p.files(ctx, &d, &actual); err != nil {
 		return err
 	}
-	p.Problems = plan.Check(d, plan.Kind(r.Kind), p.keys())
 	warnings := p.Plan.Warnings
 	p.Plan = plan.Diff(d, actual)
 	p.Plan.Warnings = append(warnings, p.Plan.Warnings...)
@@ -290,6 +294,9 @@ func others(n int) string {
 
 func (p *Prepared) keys() plan.Keys {
 	_, _, key := p.credentials()
+	if g := p.conn.Given; key == "" && g != nil {
+		key = g.APIKey // before the placement is decided
+	}
 	k := plan.Keys{EnvironmentType: p.Config.Section(project.Kind(p.Request.Kind)).EnvironmentType}
 	if key != "" {
 		k.API = workos.KeyKind(key)
