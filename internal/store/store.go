@@ -57,7 +57,7 @@ type DB struct {
 	writes *sql.DB
 	writer *writer
 	unlock func()
-	stmts  sync.Map // query -> *sql.Stmt of the read pool
+	stmts  stmtCache
 	envs   envCache
 	close  func() error
 }
