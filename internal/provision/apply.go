@@ -202,13 +202,27 @@ func (r *run) outcome(_ context.Context, res plan.Result) error {
 	return nil
 }
 
-// claimed asks the ledger whether another deployment wants an entry by now.
+// claimed asks the ledger whether a deployment wants an entry by now. That this
+// run's own claim was released meanwhile must not keep the answer from it.
 func (r *run) claimed(ctx context.Context, c plan.Change) (bool, error) {
+	var wanted claim.Entries
 	g, err := r.conn.Ledger.Claim(ctx, r.grant.Claim.Deployment)
-	if err != nil {
+	switch {
+	case err == nil && g.Placement.ID == r.grant.Placement.ID:
+		wanted = claim.Union(g.Others, g.Claim.Entries())
+	case err == nil || fault.Is(err, fault.NotFound):
+		all, err := r.conn.Ledger.Claims(ctx, "")
+		if err != nil {
+			return false, err
+		}
+		for _, other := range all {
+			if other.Placement.ID == r.grant.Placement.ID && other.Claim.State != claim.Releasing {
+				wanted = claim.Union(wanted, other.Claim.Entries())
+			}
+		}
+	default:
 		return false, err
 	}
-	wanted := claim.Union(g.Others, g.Claim.Entries())
 	return slices.Contains(wanted.RedirectURIs, c.Name) || slices.Contains(wanted.CORSOrigins, c.Name), nil
 }
 
