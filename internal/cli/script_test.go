@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 //	listen VAR                     take a port for the whole script; VAR is host:port
 //	json FILE PATH VALUE           FILE (or stdout) is JSON and holds VALUE at a.b.0
 //	json FILE                      FILE is JSON
+//	normal FROM TO                 copy a file (or stdout) with ids replaced
+//	app-state FOLDER TO            names, modes and hashes of the files in FOLDER
+//	server-state TO                hashes of what the script's server holds
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -49,11 +52,14 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":       cmdExits,
-			"serve-start": cmdServeStart,
-			"serve-stop":  cmdServeStop,
-			"listen":      cmdListen,
-			"json":        cmdJSON,
+			"exits":        cmdExits,
+			"serve-start":  cmdServeStart,
+			"serve-stop":   cmdServeStop,
+			"listen":       cmdListen,
+			"json":         cmdJSON,
+			"normal":       cmdNormal,
+			"app-state":    cmdAppState,
+			"server-state": cmdServerState,
 		},
 	})
 }
