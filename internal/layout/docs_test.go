@@ -295,6 +295,48 @@ func TestQuestionsHaveTheirHeading(t *testing.T) {
 	}
 }
 
+var (
+	codeRow  = regexp.MustCompile("(?m)^\\| ((?:`[a-z_]+`(?:, )?)+)(?: \\([0-9]\\))? \\| ")
+	codeWord = regexp.MustCompile("`([a-z_]+)`")
+	composed = regexp.MustCompile(`^(dev|preview)_deploy_key_in_prod$|^prod_uri_in_`) // put together from the kind in plan.Check
+)
+
+// TestRefusalsOfCredentialsExist holds the list of codes to the source.
+func TestRefusalsOfCredentialsExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "docs", "credentials.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, p := range packages(t) {
+		for _, name := range p.files {
+			if data, err := os.ReadFile(filepath.Join(p.dir, name)); err == nil && !strings.HasSuffix(name, "_test.go") {
+				source.Write(data)
+			}
+		}
+	}
+	n := 0
+	for _, row := range codeRow.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range codeWord.FindAllStringSubmatch(row[1], -1) {
+			n++
+			want := `"` + m[1] + `"`
+			switch composed.FindString(m[1]) {
+			case "":
+			case "prod_uri_in_":
+				want = `"prod_uri_in_"`
+			default:
+				want = `"_deploy_key_in_prod"`
+			}
+			if !strings.Contains(source.String(), want) {
+				t.Errorf("docs/credentials.md lists the code %s, and no source has %s", m[1], want)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("found %d codes in docs/credentials.md, want the whole list", n)
+	}
+}
+
 var architectureRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ")
 
 func TestArchitectureNamesWhatIsThere(t *testing.T) {
