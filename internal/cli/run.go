@@ -133,11 +133,32 @@ func (s *session) apply(ctx context.Context, p *provision.Prepared) (*provision.
 	}
 	if err != nil {
 		if out != nil && out.Report != nil {
-			o.Block(out.Report.Text(planStyle(o.Printer)))
+			s.partly(out.Report, err)
 		}
 		return out, err
 	}
 	return out, nil
+}
+
+// partly says how far a run came that failed with err.
+func (s *session) partly(r *plan.Report, err error) {
+	o, total, made, message := s.target.env.Output(), 0, 0, fault.From(err).Message
+	for _, result := range r.Results {
+		switch result.State {
+		case plan.Kept:
+			continue
+		case plan.Failed, plan.NotStarted:
+			if result.State == plan.Failed && result.Detail != message {
+				o.Fail("%s", result.Detail)
+			}
+		default:
+			made++
+		}
+		total++
+	}
+	if made > 0 {
+		o.Step("%d of %s made before this", made, counted(total, "change"))
+	}
 }
 
 // show prints the changes of a plan, for a command that named its target
