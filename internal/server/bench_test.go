@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -32,26 +30,6 @@ import (
 	"github.com/berthdev/berth/internal/server"
 	"github.com/berthdev/berth/internal/store"
 )
-
-// serveDir makes the test binary a server on a folder: a process of its own
-// whose memory and start can be measured.
-const serveDir = "BERTH_SERVER_BENCH_DIR"
-
-func TestMain(m *testing.M) {
-	dir := os.Getenv(serveDir)
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	s, err := server.New(context.Background(), server.Config{DataDir: dir, Addr: "127.0.0.1:0", Version: "bench"})
-	if err != nil {
-		fmt.Println("error", err)
-		os.Exit(1)
-	}
-	fmt.Println("url", s.URL())
-	if err := s.Run(context.Background()); err != nil {
-		fmt.Println("error", err)
-	}
-}
 
 // clients is how many HTTP clients run at once; like browsers and app servers
 // they keep their connections.
@@ -305,11 +283,21 @@ func fill(b *testing.B, dir string, n int) (clientID, key string) {
 	return clientID, key
 }
 
-// serve starts a server process on a folder and returns its URL and pid.
-func serve(b *testing.B, dir string) (base string, pid int) {
+// build makes the program.
+func build(b *testing.B) string {
 	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serveDir+"="+dir)
+	bin := filepath.Join(b.TempDir(), "berth")
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "../../cmd/berth").CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// serve starts `berth serve` on a folder and returns its URL, and the process,
+// which is killed at the end of the benchmark at the latest.
+func serve(b *testing.B, bin, dir string) (base string, p *exec.Cmd) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), bin, "--data", dir, "--json", "serve", "--addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -321,32 +309,32 @@ func serve(b *testing.B, dir string) (base string, pid int) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // killed
 	})
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "url ") {
-		b.Fatalf("the server says %q", lines.Text())
+	var started struct{ URL string }
+	if err := json.NewDecoder(out).Decode(&started); err != nil || started.URL == "" {
+		b.Fatalf("berth serve says %+v, %v; want its URL", started, err)
 	}
-	return strings.TrimPrefix(lines.Text(), "url "), cmd.Process.Pid
+	return started.URL, cmd
 }
 
 // BenchmarkStart measures the time from the start of a server process with
 // 1,000 environments on disk to the answer of the first sign-in. The first
 // start, which makes the signing keys, is not measured.
 func BenchmarkStart(b *testing.B) {
-	dir := b.TempDir()
+	bin, dir := build(b), b.TempDir()
 	clientID, key := fill(b, dir, 1000)
 	signIn := url.Values{"grant_type": {"password"}, "client_id": {clientID}, "client_secret": {key}, "email": {email}, "password": {password}}.Encode()
 	var took []time.Duration
 	for round := range 6 {
 		began := time.Now()
-		base, pid := serve(b, dir)
+		base, server := serve(b, bin, dir)
 		newClient(base).authenticate(b, signIn)
 		if d := time.Since(began); round > 0 {
 			took = append(took, d)
 		}
-		if p, err := os.FindProcess(pid); err == nil {
-			_ = p.Kill() // the cleanup waits for it
-			_, _ = p.Wait()
+		if err := server.Process.Kill(); err != nil {
+			b.Fatal(err)
 		}
+		_ = server.Wait() // killed
 	}
 	for b.Loop() {
 	}
@@ -361,18 +349,18 @@ func BenchmarkIdleMemory(b *testing.B) {
 	if runtime.GOOS != "linux" {
 		b.Skip("resident memory is read from /proc")
 	}
-	dir := b.TempDir()
+	bin, dir := build(b), b.TempDir()
 	clientID, key := fill(b, dir, 100)
-	base, pid := serve(b, dir)
+	base, server := serve(b, bin, dir)
 	time.Sleep(3 * time.Second) // the pool of signing keys fills
-	idle := residentMB(b, pid)
+	idle := residentMB(b, server.Process.Pid)
 	c := newClient(base)
 	signIn := url.Values{"grant_type": {"password"}, "client_id": {clientID}, "client_secret": {key}, "email": {email}, "password": {password}}.Encode()
 	for range 100 {
 		c.authenticate(b, signIn)
 	}
-	time.Sleep(10 * time.Second)
-	after := residentMB(b, pid)
+	time.Sleep(75 * time.Second) // `berth serve` gives memory back every minute
+	after := residentMB(b, server.Process.Pid)
 	for b.Loop() {
 	}
 	b.ReportMetric(idle, "idle_MB")
