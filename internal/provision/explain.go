@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/berthdev/berth/internal/claim"
@@ -226,5 +227,16 @@ func (c *Connection) adopt(ctx context.Context, r Request, grant *claim.Grant) (
 	if err != nil || s == nil {
 		return c, err
 	}
+	if ours, err := c.made(ctx, s.ClientID); ours || err != nil {
+		return c, err // left by a deployment whose release is under way
+	}
 	return c.with(ctx, s.Given())
+}
+
+// made reports whether the environment of a client ID is one that Berth made
+// for a claim, be it one that is being released: its credentials in a
+// deployment's variables were not set by a person.
+func (c *Connection) made(ctx context.Context, clientID string) (bool, error) {
+	all, err := c.Ledger.Claims(ctx, "")
+	return slices.ContainsFunc(all, func(g claim.Grant) bool { return g.Placement.Owned && g.Placement.ClientID == clientID }), err
 }
