@@ -163,8 +163,8 @@ func runServeStop(ctx context.Context, o *serveStopOptions) error {
 			return err
 		}
 	}
-	// It has closed its port and now closes its files. A process whose parent
-	// does not collect it exists for ever, so this wait is short.
+	// It has closed its port and now closes its files. Where a dead process
+	// cannot be told from a living one, two seconds must do.
 	for range 20 {
 		if !exists(v.PID) {
 			break
