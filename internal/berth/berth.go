@@ -94,6 +94,9 @@ type Environment struct {
 // EnvironmentPatch changes settings that WorkOS has no call for.
 type EnvironmentPatch struct {
 	Issuer *string `json:"issuer,omitempty"` // "" for the server's own form
+	// RemoveRedirectURIs takes redirect URIs away, the default one included:
+	// another becomes the default.
+	RemoveRedirectURIs []string `json:"remove_redirect_uris,omitempty"`
 }
 
 // Orphans are things without an owner.

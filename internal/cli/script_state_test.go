@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -32,6 +33,20 @@ var normalRules = []struct {
 	{regexp.MustCompile(`\bdev/ada-[0-9a-v]{4}\b`), "dev/ada-WTID"},
 	{regexp.MustCompile(`\bwt-[0-9a-v]{20}\b`), "wt-ID"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`), "DATE"},
+}
+
+// scriptCondition knows the condition "mount": a small file system can be
+// mounted in a namespace of one's own.
+func scriptCondition(name string) (bool, error) {
+	if name != "mount" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	dir, err := os.MkdirTemp("", "mount-")
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(dir)
+	return exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", dir).Run() == nil, nil
 }
 
 // cmdNormal copies a file (or stdout, stderr) with ids replaced.

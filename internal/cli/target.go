@@ -50,7 +50,7 @@ func (t *targetFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.kind, "kind", "", "dev, preview or prod `KIND` (default: as the build says)")
 	f.StringVar(&t.branch, "branch", "", "branch of a preview `NAME`")
-	f.StringArrayVar(&t.urls, "url", nil, "a further `URL` at which people open the deployment (repeatable)")
+	f.StringArrayVar(&t.urls, "url", nil, "a further address at which people open the deployment `URL` (repeatable)")
 	f.StringVar(&t.prodBranch, "production-branch", "", "the branch that is production, where the host does not say `NAME`")
 	f.StringVar(&t.placement, "placement", "", "dedicated or shared `MODE` (default: dedicated where possible)")
 	f.StringVar(&t.project, "project", "", "name of the project `NAME` (default: of package.json)")

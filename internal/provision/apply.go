@@ -230,7 +230,8 @@ func (r *run) configurator(g *claim.Grant) plan.Configurator {
 	return &configurator{WorkOS: plan.WorkOS{Client: r.conn.environment(g.Placement.ClientID, g.APIKey)}, ledger: r.conn.Ledger, clientID: g.Placement.ClientID, embedded: r.conn.Embedded}
 }
 
-// configurator configures an environment; the issuer goes over Berth's own protocol.
+// configurator configures an environment. What the vendor has no call for goes
+// over Berth's own protocol: the issuer, and removing a default redirect URI.
 type configurator struct {
 	plan.WorkOS
 	ledger   *berth.Client

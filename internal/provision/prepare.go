@@ -254,7 +254,7 @@ func (p *Prepared) diff(ctx context.Context) error {
 		p.Plan.Target = d.Target
 		return nil // nothing is asked with a key that must not be used here
 	}
-	actual := plan.Actual{OriginsRemovable: p.conn.Embedded, Homepage: plan.AppliedHomepage{Value: g.Placement.HomepageURL, Known: g.Placement.HomepageURL != ""}}
+	actual := plan.Actual{OriginsRemovable: p.conn.Embedded, DefaultRemovable: p.conn.Embedded, Homepage: plan.AppliedHomepage{Value: g.Placement.HomepageURL, Known: g.Placement.HomepageURL != ""}}
 	if g.Placement.Bound() {
 		found, err := plan.Read(ctx, p.conn.environment(g.Placement.ClientID, g.APIKey), d)
 		if err != nil {

@@ -300,6 +300,11 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 			return err
 		}
 	}
+	if len(req.RemoveRedirectURIs) > 0 {
+		if err := e.RemoveEntries(r.Context(), req.RemoveRedirectURIs, nil); err != nil {
+			return err
+		}
+	}
 	return route.JSON(w, http.StatusOK, struct{}{})
 }
 
