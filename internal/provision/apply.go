@@ -246,10 +246,13 @@ func (c *configurator) Configure(ctx context.Context, change plan.Change) (worko
 		return workos.Outcome{State: workos.Done}, c.ledger.PatchEnvironment(ctx, c.clientID, berth.EnvironmentPatch{Issuer: &issuer})
 	}
 	out, err := c.WorkOS.Configure(ctx, change)
-	if c.embedded && change.Resource == plan.CORSOrigin && out.State == workos.NotRemovable {
-		out = workos.Outcome{State: workos.AlreadyGone} // a Berth server can: another run has
+	if !c.embedded || out.State != workos.NotRemovable {
+		return out, err
 	}
-	return out, err
+	if change.Resource == plan.RedirectURI { // the default one
+		return workos.Outcome{State: workos.Done}, c.ledger.PatchEnvironment(ctx, c.clientID, berth.EnvironmentPatch{RemoveRedirectURIs: []string{change.Name}})
+	}
+	return workos.Outcome{State: workos.AlreadyGone}, nil // a Berth server removes any origin: another run has
 }
 
 // Provision implements plan.Provisioner. The idempotency keys come from the
