@@ -140,8 +140,7 @@ func (h *house) key(deployment string) secret.String {
 
 // checkSound fails the test unless every claim is live and complete, every
 // environment belongs to one, and no environment holds a redirect URI or origin
-// that no claim wants, but for the default redirect URI, which the protocol
-// cannot remove.
+// that no claim wants.
 func (h *house) checkSound() {
 	h.t.Helper()
 	want := map[string]claim.Entries{}
@@ -165,7 +164,7 @@ func (h *house) checkSound() {
 		if lost := wanted.Without(got); !lost.Empty() {
 			h.t.Errorf("environment %s lost %v", e.Name, lost)
 		}
-		if foreign := got.Without(wanted); len(foreign.CORSOrigins) > 0 || len(foreign.RedirectURIs) > 1 {
+		if foreign := got.Without(wanted); !foreign.Empty() {
 			h.t.Errorf("environment %s has foreign entries %v", e.Name, foreign)
 		}
 	}
