@@ -195,7 +195,8 @@ func (s *session) summary(p *provision.Prepared, out *provision.Outcome) {
 	if out.Changed {
 		state = "ready"
 	}
-	o.OK("%s: environment %s (%s, %s)", state, o.Bold(pl.EnvironmentName), pl.Mode, pl.ClientID)
+	name := strings.TrimSuffix(pl.EnvironmentName, " (shared)") // the placement says it
+	o.OK("%s: environment %s (%s, %s)", state, o.Bold(name), pl.Mode, pl.ClientID)
 	for _, uri := range p.RedirectURIs() {
 		o.Fact("callback", "%s", uri)
 	}

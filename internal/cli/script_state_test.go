@@ -49,6 +49,12 @@ func scriptCondition(name string) (bool, error) {
 	return exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", dir).Run() == nil, nil
 }
 
+// The columns of a table are as wide as the ids that were in it.
+var (
+	tableLine = regexp.MustCompile(`(?m)^\S.* {3}.*$`)
+	gap       = regexp.MustCompile(` {3,}`)
+)
+
 // cmdNormal copies a file (or stdout, stderr) with ids replaced.
 func cmdNormal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
@@ -59,6 +65,7 @@ func cmdNormal(ts *testscript.TestScript, neg bool, args []string) {
 		text = r.pattern.ReplaceAllString(text, r.with)
 	}
 	text = strings.ReplaceAll(text, ts.Getenv("WORK"), "$WORK")
+	text = tableLine.ReplaceAllStringFunc(text, func(row string) string { return gap.ReplaceAllString(row, "  ") })
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 

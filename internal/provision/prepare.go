@@ -103,7 +103,35 @@ func (p *Prepared) findPlacement(ctx context.Context) error {
 	if p.claim.Mode == claim.Shared && c.Given != nil && (grant == nil || !grant.Placement.Owned) {
 		p.claim.Given = &claim.Given{ClientID: c.Given.ClientID, APIKey: c.Given.APIKey}
 	}
-	return nil
+	if grant == nil && p.claim.Mode == claim.Shared {
+		p.peer, err = c.peer(ctx, p.claim)
+	}
+	return err
+}
+
+// peer returns a claim of another deployment on the shared environment that a
+// new claim will get, nil when nobody has it yet: the plan then shows what is
+// there instead of an environment to make.
+func (c *Connection) peer(ctx context.Context, r claim.Request) (*claim.Grant, error) {
+	all, err := c.Ledger.Claims(ctx, r.Project)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(g claim.Grant) bool {
+		return g.Placement.Slot == r.Slot(1) && g.Placement.Bound() && g.Placement.APIBase == r.APIBase && g.Claim.State != claim.Releasing
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	g, err := c.Ledger.Claim(ctx, all[i].Claim.Deployment) // the list has no keys
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.Others, g.OtherLive, g.Superseded = claim.Union(g.Others, g.Claim.Entries()), g.OtherLive+1, claim.Entries{}
+	return g, nil
 }
 
 // credentials returns what is known of the environment's credentials.
@@ -162,6 +190,9 @@ func (p *Prepared) current() *claim.Claim {
 
 // claimed keeps the merged claim for the diff.
 func (p *Prepared) claimed(c claim.Claim) {
+	if p.grant == nil && p.peer != nil {
+		p.grant = p.peer
+	}
 	if p.grant == nil {
 		p.grant = &claim.Grant{Placement: claim.Placement{State: "wanted", Mode: p.claim.Mode, EnvironmentName: p.claim.EnvironmentName(1), APIBase: p.claim.APIBase}}
 		if p.claim.Given != nil {
@@ -280,7 +311,7 @@ func (p *Prepared) diff(ctx context.Context) error {
 		}
 	}
 	if g.Placement.Mode == claim.Shared && g.OtherLive > 0 {
-		p.Plan.Warnings = append(p.Plan.Warnings, fmt.Sprintf("users are shared with %s", others(g.OtherLive)))
+		p.Plan.Warnings = append(p.Plan.Warnings, "users are shared with "+others(g.OtherLive))
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ type Prepared struct {
 	conn     *Connection
 	claim    claim.Request
 	grant    *claim.Grant // nil when there is no claim yet
+	peer     *claim.Grant // of another deployment on the same shared environment, when there is no claim yet
 	renewed  bool         // the claim has to be written
 	backend  *Backend
 	resolved *project.Resolved
