@@ -235,7 +235,7 @@ func TestMissingGitIsNamed(t *testing.T) {
 
 func TestCaptureKeepsWhatConcernsSignIn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vars.json")
-	if err := Capture(path, []string{"WORKOS_CLIENT_ID=client_1", "NEXT_PUBLIC_WORKOS_REDIRECT_URI=https://a.example/cb?x=y", "CONVEX_URL=", "HOME=/home/ada", "BERTH_TOKEN=t"}); err != nil {
+	if err := Capture(path, []string{"WORKOS_CLIENT_ID=client_1", "NEXT_PUBLIC_WORKOS_REDIRECT_URI=https://a.example/cb?x=y", "CONVEX_URL=", "HOME=somewhere", "BERTH_TOKEN=t"}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readCapture(path)

@@ -312,6 +312,30 @@ func (p *Prepared) diff(ctx context.Context) error {
 	}
 	if g.Placement.Mode == claim.Shared && g.OtherLive > 0 {
 		p.Plan.Warnings = append(p.Plan.Warnings, "users are shared with "+others(g.OtherLive))
+		if r.Kind == claim.Dev {
+			return p.otherPeople(ctx)
+		}
+	}
+	return nil
+}
+
+// otherPeople warns when somebody else develops on the same environment (R49).
+// It can happen only with an environment that a person made and gave to both:
+// one that Berth makes belongs to one worktree of one machine.
+func (p *Prepared) otherPeople(ctx context.Context) error {
+	all, err := p.conn.Ledger.Claims(ctx, "")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, g := range all {
+		if g.Placement.ClientID == p.grant.Placement.ClientID && g.Claim.Kind == claim.Dev && g.Claim.State != claim.Releasing && g.Claim.Deployment != p.Request.Deployment() {
+			names = append(names, orText(g.Claim.Owner, "somebody")+" ("+g.Claim.Deployment+")")
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		p.Plan.Warnings = append(p.Plan.Warnings, "another checkout develops on the same environment: "+strings.Join(names, ", ")+"; give each developer one of their own")
 	}
 	return nil
 }
@@ -332,7 +356,7 @@ func (p *Prepared) keys() plan.Keys {
 	if key != "" {
 		k.API = workos.KeyKind(key)
 	}
-	if v, _ := p.Request.Lookup(DeployKeyVar); v != "" {
+	if v := p.Request.convexVar(DeployKeyVar); v != "" {
 		k.Deploy = strings.TrimSuffix(host.KeyType(secret.String(v)), "-deployment")
 	}
 	if b := p.Request.Build; b != nil {

@@ -86,7 +86,6 @@ type Prepared struct {
 	renewed  bool         // the claim has to be written
 	backend  *Backend
 	resolved *project.Resolved
-	issuer   string
 	made     claim.Entries // added by this run
 }
 

@@ -113,7 +113,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	if got := slices.Compact(made); len(got) != 1 {
 		t.Errorf("20 parallel creations with one key made %d environments, want 1", len(got))
 	}
-	if create("").ID == create("").ID {
+	if a, b := create("").ID, create("").ID; a == b {
 		t.Error("two creations without a key gave one environment")
 	}
 	first := create("k")

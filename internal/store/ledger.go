@@ -385,16 +385,7 @@ func (t *Team) Intend(ctx context.Context, claimID string, add claim.Entries) er
 	})
 }
 
-func (t *Team) placementOf(tx *tx, claimID string) (string, error) {
-	var id string
-	err := tx.row("SELECT placement_id FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&id)
-	if isNoRows(err) {
-		return "", notFound("claim", claimID)
-	}
-	return id, err
-}
-
-// heldPlacement is placementOf for a claim that is not being released.
+// heldPlacement returns the placement of a claim that is not being released.
 func (t *Team) heldPlacement(tx *tx, claimID string) (string, error) {
 	var id string
 	var state claim.State

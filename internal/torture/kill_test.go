@@ -74,6 +74,9 @@ func newKiller(t *testing.T, seed uint64) *killer {
 	for i, b := range k.list {
 		k.mode[b.name] = []claim.Mode{claim.Dedicated, claim.Shared}[i%2]
 	}
+	// A shared environment stays when its last deployment goes, for the next one
+	// and its users: one branch is never pruned, so that it always has a claim.
+	k.finish(k.house.deploy(branch{"anchor", 1}, "--placement", string(claim.Shared)))
 	k.took = elapsed(func() { k.finish(k.deployOne(&k.list[0])) })
 	return k
 }
