@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
@@ -47,6 +49,25 @@ func scriptCondition(name string) (bool, error) {
 	}
 	defer os.Remove(dir)
 	return exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", dir).Run() == nil, nil
+}
+
+// webServer is a dev server that found its port taken: it listens on another
+// one until convex.json names that.
+func webServer() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for range 600 {
+		if data, err := os.ReadFile("convex.json"); err == nil && strings.Contains(string(data), "localhost:"+port+"/callback") {
+			fmt.Println("port", port)
+			os.Exit(0)
+		}
+		time.Sleep(50 * time.Millisecond) // another process writes the file
+	}
+	os.Exit(1)
 }
 
 // The columns of a table are as wide as the ids that were in it.

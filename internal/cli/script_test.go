@@ -29,7 +29,8 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // this test binary as the real program.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"berth": func() { os.Exit(Main("v0.0.0-test")) },
+		"berth":      func() { os.Exit(Main("v0.0.0-test")) },
+		"web-server": webServer,
 	})
 }
 
