@@ -110,6 +110,9 @@ func (o *deployOptions) handOver(s *session) string {
 	if s.req.Build.Host == host.None {
 		hand.Sentence, hand.Advice = "The build command gets the values; .env.local is left as it is.", ""
 	}
+	if s.conn.Given != nil {
+		hand.Advice = "" // it is to set credentials, and they are set
+	}
 	if hand.Complete {
 		out.Step("%s", hand.Sentence)
 	} else {

@@ -38,17 +38,9 @@ func (s Source) partial() string {
 	return ""
 }
 
-// in names the place after "in".
-func (s Source) in() string {
-	if s.Place == FromEnvLocal {
-		return s.Place
-	}
-	return "the " + s.Place
-}
-
 // Given returns the source's credentials for a connection.
 func (s Source) Given() *Given {
-	return &Given{ClientID: s.ClientID, APIKey: s.APIKey, From: s.in()}
+	return &Given{ClientID: s.ClientID, APIKey: s.APIKey, From: the(s.Place)}
 }
 
 // Effective returns the first source that has credentials, or nil. Half of a
@@ -59,7 +51,7 @@ func Effective(sources []Source) (*Source, error) {
 		s := &sources[i]
 		if name := s.partial(); name != "" {
 			other := map[string]string{ClientIDVar: APIKeyVar, APIKeyVar: ClientIDVar}[name]
-			return nil, fault.New(fault.Invalid, "%s is set in %s, but %s is not", other, s.in(), name).
+			return nil, fault.New(fault.Invalid, "%s is set in %s, but %s is not", other, the(s.Place), name).
 				WithFix("set both there, or neither").WithCode("credentials_incomplete")
 		}
 		if s.ClientID != "" {
@@ -101,18 +93,37 @@ type Explained struct {
 	Value  string   `json:"value,omitempty"` // of what is no secret
 	Others []string `json:"also_in,omitempty"`
 	Differ []string `json:"differs_in,omitempty"` // those of Others that have another value
+
+	// Expected is the value that the deployment needs, when it is another one.
+	// Only variables that the app's own code reads have it.
+	Expected string `json:"expected,omitempty"`
 }
 
 // Mismatch says in one sentence which places disagree (R38), "" when none do.
 func (e Explained) Mismatch() string {
-	if len(e.Differ) == 0 {
+	switch {
+	case e.Expected != "":
+		return e.Name + " in " + the(e.From) + " is " + e.Value + ", but " + ClientIDVar + " is " + e.Expected + ": the app would sign in elsewhere"
+	case len(e.Differ) == 0:
 		return ""
 	}
 	value := ""
 	if e.Value != "" {
 		value = " (" + e.Value + ")"
 	}
-	return e.Name + " of the " + strings.Join(e.Differ, " and of the ") + " is not that of the " + e.From + value + ", which counts"
+	places := make([]string, len(e.Differ))
+	for i, place := range e.Differ {
+		places[i] = the(place)
+	}
+	return e.Name + " is another one in " + strings.Join(places, " and in ") + " than in " + the(e.From) + value + ", which counts"
+}
+
+// the is a place within a sentence.
+func the(place string) string {
+	if place == FromEnvLocal {
+		return place
+	}
+	return "the " + place
 }
 
 // Explain says where the credentials of a deployment come from.
@@ -197,11 +208,8 @@ func (c *Connection) public(r Request, effective Explained) (*Explained, error) 
 			e.Value = s.ClientID
 		}
 	}
-	if effective.From != "" && e.From != "" {
-		e.Others = append(e.Others, effective.From)
-		if effective.Value != e.Value {
-			e.Differ = append(e.Differ, effective.From)
-		}
+	if e.From != "" && effective.Value != e.Value {
+		e.Expected = effective.Value
 	}
 	return e, nil
 }

@@ -104,7 +104,7 @@ func TestMismatchNamesPlacesAndNoSecret(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("explain (-want +got):\n%s", d)
 	}
-	sentence := "WORKOS_CLIENT_ID of the deployment variables and of the ledger of claims is not that of the build environment (client_a), which counts"
+	sentence := "WORKOS_CLIENT_ID is another one in the deployment variables and in the ledger of claims than in the build environment (client_a), which counts"
 	if m := got[0].Mismatch(); m != sentence {
 		t.Errorf("Mismatch = %q, want %q", m, sentence)
 	}

@@ -275,7 +275,7 @@ func (p *Prepared) diff(ctx context.Context) error {
 		}
 	}
 	if g.Placement.HomepageClaim != "" && g.Placement.HomepageClaim != g.Claim.ID && g.OtherLive > 0 {
-		d.Others.Homepage = g.Placement.HomepageURL
+		d.Others.Homepage, d.Others.HomepageBy = g.Placement.HomepageURL, "another deployment"
 	}
 	if p.Problems = plan.Check(d, plan.Kind(r.Kind), p.keys()); p.Refused() != nil {
 		p.Plan.Target = d.Target
