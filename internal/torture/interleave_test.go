@@ -13,6 +13,7 @@ import (
 )
 
 func TestTwoDeploysOfOneBranchAtOnceShareOneEnvironment(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []claim.Mode{claim.Dedicated, claim.Shared} {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHouse(t, examples.ReactVite)
@@ -33,6 +34,7 @@ func TestTwoDeploysOfOneBranchAtOnceShareOneEnvironment(t *testing.T) {
 }
 
 func TestTwoCommitsOfOneBranchAtOnceBothStayReachable(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, examples.ReactVite)
 	h.serve()
 	h.deployAll([]branch{{"same", 1}, {"same", 2}, {"same", 3}, {"same", 4}})
@@ -46,11 +48,12 @@ func TestTwoCommitsOfOneBranchAtOnceBothStayReachable(t *testing.T) {
 // A branch that returns to an earlier commit wants addresses that have just
 // been superseded, one of them perhaps the default redirect URI, which stays.
 func TestAnEarlierCommitIsWantedAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []claim.Mode{claim.Dedicated, claim.Shared} {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHouse(t, examples.ReactVite)
 			h.serve()
-			for round := range 3 {
+			for round := range 2 {
 				for commit := 1; commit <= 6; commit++ {
 					h.deployAll([]branch{{"back", commit}}, "--placement", string(mode))
 				}
@@ -64,13 +67,14 @@ func TestAnEarlierCommitIsWantedAgainAtOnce(t *testing.T) {
 }
 
 func TestPruneRacingWithDeployLeavesAllOrNothing(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []claim.Mode{claim.Dedicated, claim.Shared} {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHouse(t, examples.ReactVite)
 			h.serve()
 			list := branches(6)
 			h.deployAll(list, "--placement", string(mode))
-			for range 4 {
+			for range 3 {
 				var all []*child
 				for i := range list {
 					list[i].commit++
@@ -114,6 +118,7 @@ func (h *house) dev(app string) *child {
 }
 
 func TestTwoWorktreesAtOnceHaveTwoEnvironments(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, examples.NextJS)
 	h.serve()
 	a, b := h.checkout("a", examples.NextJS), h.checkout("b", examples.NextJS)
@@ -131,6 +136,7 @@ func TestTwoWorktreesAtOnceHaveTwoEnvironments(t *testing.T) {
 }
 
 func TestTwoDevRunsInOneWorktreeAtOnceShareOneEnvironment(t *testing.T) {
+	t.Parallel()
 	for range 4 {
 		h := newHouse(t, examples.NextJS)
 		h.serve()

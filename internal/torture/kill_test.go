@@ -26,6 +26,7 @@ const (
 // points and runs the same command again: nothing is orphaned, nothing lost,
 // nothing half-written.
 func TestTortureKill(t *testing.T) {
+	t.Parallel()
 	rounds, seed := fewRounds, uint64(1)
 	if os.Getenv("BERTH_TORTURE") != "" {
 		rounds, seed = manyRounds, rand.Uint64()

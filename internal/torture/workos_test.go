@@ -165,6 +165,7 @@ func namesCallAndStep(e ended) error {
 // schedule: a run converges, or stops with a message from which a person can go
 // on, and the next ones converge.
 func TestTortureWorkOSFaults(t *testing.T) {
+	t.Parallel()
 	first, n := uint64(1), uint64(3)
 	if os.Getenv("BERTH_TORTURE") != "" {
 		first, n = rand.Uint64(), 12
@@ -249,6 +250,7 @@ func (v *vendor) checkQuiet(h *house, b branch) {
 // TestWorkOSKeepsWhatItCannotRemove holds R75: what the vendor has no call for
 // stays and is reported; the rest goes.
 func TestWorkOSKeepsWhatItCannotRemove(t *testing.T) {
+	t.Parallel()
 	v := newVendor(t, 0, 0)
 	e, h := v.shared(t)
 	const theirs = "https://by-hand.example/callback"
@@ -318,6 +320,7 @@ func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) 
 // Two branches share a hand-made environment with its one homepage: the first
 // keeps it, and the other is told.
 func TestWorkOSHomepageIsNotFlipped(t *testing.T) {
+	t.Parallel()
 	v := newVendor(t, 0, 0)
 	e, h := v.shared(t)
 	a, b := branch{"a", 1}, branch{"b", 1}
