@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/berthdev/berth/internal/berth"
@@ -58,7 +57,10 @@ func (c *Connection) deployment(name, url string, key secret.String, embedded bo
 
 // backend finds the deployment of a request without making one.
 func (c *Connection) backend(ctx context.Context, r Request) (*Backend, error) {
-	get := r.convexVar
+	get := func(name string) string {
+		v, _ := r.Lookup(name)
+		return v
+	}
 	switch {
 	case get(SelfHostedURLVar) != "" || get(SelfHostedKeyVar) != "":
 		if get(SelfHostedURLVar) == "" || get(SelfHostedKeyVar) == "" {
@@ -75,11 +77,6 @@ func (c *Connection) backend(ctx context.Context, r Request) (*Backend, error) {
 		}
 	}
 	if ref := convex.ParseDeployment(get(DeploymentVar)); ref.Name != "" && r.Kind == claim.Dev {
-		if own, err := c.hasDeployment(ctx, ref.Name); err != nil {
-			return nil, err
-		} else if own {
-			return c.embedded(ctx, r)
-		}
 		token := secret.String(get(AccessTokenVar))
 		if token == "" {
 			return &Backend{Title: "Convex deployment " + ref.Name, Name: ref.Name,
@@ -96,29 +93,6 @@ func (c *Connection) backend(ctx context.Context, r Request) (*Backend, error) {
 		return c.embedded(ctx, r)
 	}
 	return &Backend{Title: "no Convex deployment", Why: "no Convex deployment is named here (" + DeployKeyVar + ", " + DeploymentVar + " or " + SelfHostedURLVar + "), so no deployment variables are set"}, nil
-}
-
-// convexVar returns a variable that says where the deployment is. As for the
-// convex command line, a developer's .env.local stands in for the environment.
-func (r Request) convexVar(name string) string {
-	if v, _ := r.Lookup(name); v != "" || r.Kind != claim.Dev {
-		return v
-	}
-	file, err := r.App.ReadEnvFile(r.App.BackendEnvPath())
-	if err != nil {
-		return "" // whoever has to write the file tells about it
-	}
-	v, _ := file.Lookup(name)
-	return v
-}
-
-// hasDeployment reports whether the Berth server has a deployment of this name.
-func (c *Connection) hasDeployment(ctx context.Context, name string) (bool, error) {
-	if c.serverURL == "" {
-		return false, nil
-	}
-	all, err := c.Ledger.Deployments(ctx)
-	return slices.ContainsFunc(all, func(d berth.Deployment) bool { return d.Name == name }), err
 }
 
 func (c *Connection) control(base string, credential secret.String) *convex.Control {
