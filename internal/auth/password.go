@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -37,12 +39,19 @@ type Hasher struct {
 	params HashParams
 	slots  chan struct{}
 	decoy  func() string
+	rest   *time.Timer // gives memory back after a pause
 }
+
+// restAfter is the pause without hashes after which their memory, about 19 MiB
+// each, goes back to the system. The runtime alone keeps it for minutes.
+const restAfter = 3 * time.Second
 
 // NewHasher returns a Hasher for new hashes with p; hashes made with other
 // parameters still verify.
 func NewHasher(p HashParams) *Hasher {
 	h := &Hasher{params: p, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)))}
+	h.rest = time.AfterFunc(restAfter, debug.FreeOSMemory)
+	h.rest.Stop()
 	h.decoy = sync.OnceValue(func() string { return h.encode(make([]byte, saltLength), make([]byte, hashLength)) })
 	return h
 }
@@ -56,7 +65,10 @@ func (h *Hasher) enter(ctx context.Context) error {
 	}
 }
 
-func (h *Hasher) leave() { <-h.slots }
+func (h *Hasher) leave() {
+	<-h.slots
+	h.rest.Reset(restAfter)
+}
 
 // Hash returns the PHC string of a password with a fresh salt.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {

@@ -97,6 +97,9 @@ type EnvironmentPatch struct {
 	Issuer *string `json:"issuer,omitempty"` // "" for the server's own form
 	// MFARequired makes every sign-in but single sign-on need a second factor.
 	MFARequired *bool `json:"mfa_required,omitempty"`
+	// RemoveRedirectURIs takes redirect URIs away, the default one included:
+	// another becomes the default.
+	RemoveRedirectURIs []string `json:"remove_redirect_uris,omitempty"`
 }
 
 // Orphans are things without an owner.

@@ -332,8 +332,10 @@ type Grant struct {
 	Others     Entries       `json:"others"`        // what other claims want of the same environment
 	OtherLive  int           `json:"other_live"`    // how many other deployments share it
 	Owned      Entries       `json:"owned_entries"` // what Berth put there
-	Superseded Entries       `json:"superseded"`    // Berth's own and wanted by nobody any more
+	Removing   Entries       `json:"removing"`      // of those, what the run of another claim is removing now
+	Superseded Entries       `json:"superseded"`    // Berth's own, wanted by nobody any more, and this claim's to remove
 	Changed    bool          `json:"changed"`       // the request changed the record
+	Reread     bool          `json:"reread"`        // another run may have removed a wanted entry just before: look again
 }
 
 // Release says what is to be removed for a claim that is being released.

@@ -10,7 +10,7 @@ import (
 type Evidence struct {
 	Repository string          // owner/name whose branches were listed
 	Branches   map[string]bool // nil when the list could not be had
-	Named      map[string]bool // branches or deployment keys that a person asked to release
+	Named      map[string]bool // branches or deployment keys that a person asked to release; with any, only these
 }
 
 // Dead decides whether a claim may be released, and why. Production is never
@@ -19,14 +19,17 @@ func Dead(c Claim, e Evidence, now time.Time) (bool, string) {
 	if c.Kind == Prod {
 		return false, "production is never pruned"
 	}
-	if c.State == Releasing {
-		return true, "an earlier release was not finished"
-	}
 	if e.Named[c.Deployment] || c.Kind == Preview && e.Named[c.Branch] {
 		return true, "asked for"
 	}
+	if c.State == Releasing && len(e.Named) == 0 {
+		return true, "an earlier release was not finished"
+	}
 	if c.Kind == Dev {
 		return false, "a developer's deployment is released only by name"
+	}
+	if len(e.Named) > 0 {
+		return false, "not among those asked for"
 	}
 	if !c.ExpiresAt.IsZero() && now.After(c.ExpiresAt) {
 		return true, fmt.Sprintf("not deployed since %s, lifetime %s", c.RenewedAt.UTC().Format("2006-01-02"), days(c.Lifetime))

@@ -55,51 +55,73 @@ func afterDash(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// acceptDeploy refuses what is no deploy of a branch or of production.
+func (o *deployOptions) acceptDeploy(r provision.Request) error {
+	if r.Kind == claim.Dev {
+		return Resume(fault.New(fault.NeedsPerson, "this is no build of a known host, so it is not clear what is deployed").
+			WithFix("pass --kind preview --branch NAME --url URL, or --kind prod --url URL; for this checkout use berth dev").WithCode("kind_unknown"),
+			o.env.again("--kind preview --branch NAME --url URL"))
+	}
+	if r.Build.Closed {
+		return fault.New(fault.Conflict, "the pull request is closed, so nothing is deployed for it").WithFix("run berth prune instead").WithCode("pull_request_closed")
+	}
+	return nil
+}
+
 func runDeploy(ctx context.Context, o *deployOptions) error {
+	o.target.accept = o.acceptDeploy
 	s, err := o.target.open(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if s.req.Kind == claim.Dev {
-		return fault.New(fault.NeedsPerson, "this is no build of a known host, so it is not clear what is deployed").
-			WithFix("pass --kind preview --branch NAME --url URL, or --kind prod --url URL; for this checkout use berth dev").WithCode("kind_unknown")
-	}
-	if s.req.Build.Closed {
-		return fault.New(fault.Conflict, "the pull request is closed, so nothing is deployed for it").WithFix("run berth prune instead")
-	}
 	p, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	out := o.env.Output()
 	if p.Idle != "" {
 		s.idle(p)
-		return o.build(ctx, s, nil)
+		if o.env.DryRun() {
+			return s.dryRun(p)
+		}
+		return o.build(ctx, s.view(p, nil), s, nil)
 	}
 	if err := p.Refused(); err != nil {
 		return err
 	}
-	out.Block(p.Plan.Text(planStyle(out.Printer)))
+	s.show(p.Plan)
 	if o.env.DryRun() {
-		return out.Result(s.view(p, nil), func(*Printer) {})
+		return s.dryRun(p)
 	}
 	done, err := s.apply(ctx, p)
 	if err != nil {
 		return err
 	}
 	s.summary(p, done)
-	hand := host.HandOverFor(s.req.Build.Host, string(frameworkOf(s)))
-	out.Warn("%s", hand.Sentence)
+	view := s.view(p, done)
+	view.HandOver = o.handOver(s)
+	return o.build(ctx, view, s, done.Environment.Variables)
+}
+
+// handOver says how the values get from this build to the app, and what does
+// not arrive.
+func (o *deployOptions) handOver(s *session) string {
+	out, hand := o.env.Output(), host.HandOverFor(s.req.Build.Host, string(frameworkOf(s)))
+	if s.req.Build.Host == host.None {
+		hand.Sentence, hand.Advice = "The build command gets the values; .env.local is left as it is.", ""
+	}
+	if s.conn.Given != nil {
+		hand.Advice = "" // it is to set credentials, and they are set
+	}
+	if hand.Complete {
+		out.Step("%s", hand.Sentence)
+	} else {
+		out.Warn("%s", hand.Sentence)
+	}
 	if hand.Advice != "" {
 		out.Line("  %s", hand.Advice)
 	}
-	view := s.view(p, done)
-	view.HandOver = hand.Sentence
-	if err := o.build(ctx, s, done.Environment.Variables); err != nil {
-		return err
-	}
-	return out.Result(view, func(*Printer) {})
+	return hand.Sentence
 }
 
 // frameworkOf translates the framework's word for package host.
@@ -111,19 +133,31 @@ func frameworkOf(s *session) string {
 	return id
 }
 
-// build runs the build command with the environment's variables added. What
-// was set for it before wins nowhere: the command gets what was configured.
-func (o *deployOptions) build(ctx context.Context, s *session, vars []provision.Variable) error {
-	if len(o.command) == 0 {
-		return nil
-	}
+// build runs the build command with the environment's variables added, and
+// answers. What was set for the command before gives way: it gets what was
+// configured. Its exit code is passed on.
+func (o *deployOptions) build(ctx context.Context, view applyView, s *session, vars []provision.Variable) error {
 	out := o.env.Output()
+	if len(o.command) == 0 {
+		return out.Result(view, func(*Printer) {})
+	}
 	out.Step("running %s", strings.Join(o.command, " "))
 	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
 	if o.env.JSON() {
 		cmd.Stdout = o.env.Stderr // stdout is for the result
 	}
-	return childError(ctx, cmd.Run(), o.command[0])
+	err := childError(ctx, cmd.Run(), o.command[0])
+	exit, failed := errors.AsType[*Exit](err)
+	switch {
+	case failed:
+		view.Build = &buildView{exit.Code}
+		out.Fail("%s ended with exit code %d", o.command[0], exit.Code)
+	case err != nil:
+		return err
+	default:
+		view.Build = &buildView{}
+	}
+	return errors.Join(err, out.Result(view, func(*Printer) {}))
 }
 
 // childCommand prepares a child process with Berth's variables over the process's own.
@@ -161,6 +195,9 @@ func childError(ctx context.Context, err error, name string) error {
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
 		return &Exit{exit.ExitCode()}
+	}
+	if _, started := errors.AsType[*exec.ExitError](err); started {
+		return fault.Wrap(err, fault.Unavailable, "%s was stopped: %v", name, err).WithFix("see what it printed last; the system ends programs that run out of memory")
 	}
 	return fault.Wrap(err, fault.Invalid, "cannot run %s: %v", name, err).WithFix("check the command after --")
 }

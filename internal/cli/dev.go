@@ -62,22 +62,24 @@ func runDev(ctx context.Context, o *devOptions) error {
 	}
 	out := o.env.Output()
 	if o.env.DryRun() {
-		return out.Result(s.view(p, nil), func(*Printer) {})
+		return s.dryRun(p)
 	}
 	if done != nil {
 		s.summary(p, done)
-		for _, w := range done.Report.Warnings() {
-			out.Warn("%s", w)
-		}
 	}
-	if len(o.command) == 0 {
-		return out.Result(s.view(p, done), func(pr *Printer) {
-			if !o.once {
-				out.Line("  now start your dev server, or let Berth do it: berth dev -- %s", strings.Join(s.app.PackageManager.Run("dev"), " "))
+	view := s.view(p, done)
+	if len(o.command) > 0 {
+		if o.env.JSON() {
+			if err := out.Result(view, nil); err != nil { // the command may run for hours
+				return err
 			}
-		})
+		}
+		return o.run(ctx, s, done)
 	}
-	return o.run(ctx, s, done)
+	if !o.once && done != nil {
+		out.Line("  now start your dev server, or let Berth do it: berth dev -- %s", strings.Join(s.app.PackageManager.Run("dev"), " "))
+	}
+	return out.Result(view, func(*Printer) {})
 }
 
 // configure plans and applies; with --dry-run it only plans.
@@ -90,13 +92,10 @@ func (o *devOptions) configure(ctx context.Context, s *session) (*provision.Prep
 		s.idle(p)
 		return p, nil, nil
 	}
-	out := o.env.Output()
 	if err := p.Refused(); err != nil {
 		return nil, nil, err
 	}
-	if !p.Plan.Empty() || len(p.Plan.Warnings)+len(p.Plan.Notes) > 0 {
-		out.Block(p.Plan.Text(planStyle(out.Printer)))
-	}
+	s.show(p.Plan)
 	if o.env.DryRun() {
 		return p, nil, nil
 	}
@@ -121,6 +120,9 @@ func (o *devOptions) run(ctx context.Context, s *session, done *provision.Outcom
 	out := o.env.Output()
 	out.Step("running %s", strings.Join(o.command, " "))
 	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
+	if o.env.JSON() {
+		cmd.Stdout = o.env.Stderr // stdout is for the result
+	}
 	if err := cmd.Start(); err != nil {
 		return childError(ctx, err, o.command[0])
 	}

@@ -132,16 +132,20 @@ func (e *Env) Server() (url, from string) {
 // DataDir is the folder of the server on this machine: --data, BERTH_DATA, or
 // the system's place for data of programs. It need not exist yet.
 func (e *Env) DataDir() (string, error) {
-	if e.flags.data != "" {
-		return e.abs(e.flags.data), nil
+	dir := e.flags.data
+	if dir == "" {
+		dir = e.get(dataVar)
 	}
-	if dir := e.get(dataVar); dir != "" {
-		return e.abs(dir), nil
+	if dir == "" {
+		dir = systemDataDir(systemName, e.get)
 	}
-	dir := systemDataDir(systemName, e.get)
 	if dir == "" {
 		return "", fault.New(fault.Invalid, "there is no place for Berth's data: the home folder is not known").
 			WithFix("name a folder with --data DIR or %s", dataVar)
+	}
+	dir = e.abs(dir)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", fault.New(fault.Invalid, "the data folder %s is not a folder", dir).WithFix("name a folder with --data DIR or %s", dataVar)
 	}
 	return dir, nil
 }

@@ -30,9 +30,9 @@ func help(env *Env, cmd *cobra.Command) {
 		section(p, "Usage")
 		p.Line("  %s", cmd.UseLine())
 	}
-	helpFlags(p, "Flags", cmd.LocalNonPersistentFlags())
+	helpFlags(p, "Flags", cmd.Flags(), cmd.LocalNonPersistentFlags())
 	if !cmd.HasParent() {
-		helpFlags(p, "Flags of every command", cmd.PersistentFlags())
+		helpFlags(p, "Flags of every command", cmd.PersistentFlags(), cmd.PersistentFlags())
 		p.Line("")
 		p.Line("berth COMMAND --help says more.")
 		return
@@ -87,10 +87,13 @@ func helpCommands(p *Printer, cmd *cobra.Command) {
 	}
 }
 
-func helpFlags(p *Printer, title string, flags *pflag.FlagSet) {
+// helpFlags lists the flags of the set that are also in keep, in the order in
+// which they were declared.
+func helpFlags(p *Printer, title string, flags, keep *pflag.FlagSet) {
 	var rows [][2]string
+	flags.SortFlags = false
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
+		if f.Hidden || f.Name == "help" || keep.Lookup(f.Name) == nil {
 			return
 		}
 		value, usage := pflag.UnquoteUsage(f)
@@ -102,6 +105,9 @@ func helpFlags(p *Printer, title string, flags *pflag.FlagSet) {
 			name += " " + value
 			usage = strings.Replace(usage, " "+value, "", 1)
 		}
+		if d := shownDefault(f); d != "" && !strings.Contains(usage, "(default") {
+			usage += " (default: " + d + ")"
+		}
 		rows = append(rows, [2]string{name, usage})
 	})
 	if len(rows) == 0 {
@@ -110,6 +116,18 @@ func helpFlags(p *Printer, title string, flags *pflag.FlagSet) {
 	section(p, title)
 	for _, row := range aligned(rows) {
 		p.Line("  %s", row)
+	}
+}
+
+// shownDefault is a flag's default as people write it, "" for none.
+func shownDefault(f *pflag.Flag) string {
+	switch d := f.DefValue; {
+	case d == "" || d == "false" || d == "0" || d == "0s" || d == "[]":
+		return ""
+	case strings.HasSuffix(d, "h0m0s"): // of a duration
+		return strings.TrimSuffix(d, "0m0s")
+	default:
+		return d
 	}
 }
 

@@ -43,11 +43,11 @@ berth init --add-missing	complete an authKit section that exists`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.framework, "framework", "", "`NAME` of the web framework (default: from package.json)")
-	f.IntVar(&o.port, "port", 0, "`PORT` of the dev server (default: as configured in the app)")
-	f.StringVar(&o.callback, "callback", "", "`PATH` of the callback route (default: the framework's)")
-	f.StringVar(&o.prodURL, "prod-url", "", "address `URL` of production, such as https://app.example.com")
-	f.StringVar(&o.host, "host", "", "host `NAME` whose build variables are used: vercel or none (default: from the app)")
+	f.StringVar(&o.framework, "framework", "", "web framework `NAME` (default: from package.json)")
+	f.IntVar(&o.port, "port", 0, "port of the dev server `PORT` (default: as configured in the app)")
+	f.StringVar(&o.callback, "callback", "", "path of the callback route `PATH` (default: the framework's)")
+	f.StringVar(&o.prodURL, "prod-url", "", "address of production `URL`, such as https://app.example.com")
+	f.StringVar(&o.host, "host", "", "whose build variables to use, vercel or none `HOST` (default: from the app)")
 	f.BoolVar(&o.addMissing, "add-missing", false, "add what an existing authKit section lacks")
 	_ = cmd.RegisterFlagCompletionFunc("framework", cobra.FixedCompletions(words(frameworkNames), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	_ = cmd.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]string{"vercel", "none"}, cobra.ShellCompDirectiveNoFileComp))

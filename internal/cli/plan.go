@@ -15,7 +15,7 @@ type planOptions struct {
 }
 
 func newPlanCommand(env *Env) *cobra.Command {
-	o := &planOptions{env: env, target: targetFlags{env: env}}
+	o := &planOptions{env: env, target: targetFlags{env: env, readOnly: true}}
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "show what would change, change nothing",
@@ -43,15 +43,13 @@ func runPlan(ctx context.Context, o *planOptions) error {
 	out := o.env.Output()
 	if p.Idle != "" {
 		s.idle(p)
+		return out.Result(s.view(p, nil), func(*Printer) {})
 	}
-	for _, problem := range p.Problems {
-		out.Fail("%s%s", problem.Message, fixText(problem.Fix))
+	if err := p.Refused(); err != nil {
+		return err
 	}
 	if err := out.Result(s.view(p, nil), func(pr *Printer) { pr.Block(p.Plan.Text(planStyle(pr))) }); err != nil {
 		return err
-	}
-	if err := p.Refused(); err != nil {
-		return &Exit{exitError}
 	}
 	if o.exitCode && !p.Plan.Empty() {
 		return &Exit{exitPending}
@@ -88,20 +86,19 @@ func runApply(ctx context.Context, o *applyOptions) error {
 	if err != nil {
 		return err
 	}
-	out := o.env.Output()
 	if p.Idle != "" {
 		s.idle(p)
-		return nil
+		return o.env.Output().Result(s.view(p, nil), func(*Printer) {})
 	}
 	if err := p.Refused(); err != nil {
 		return err
 	}
-	out.Block(p.Plan.Text(planStyle(out.Printer)))
+	s.show(p.Plan)
 	if o.env.DryRun() {
-		return out.Result(s.view(p, nil), func(*Printer) {})
+		return s.dryRun(p)
 	}
 	if !p.Plan.Empty() {
-		if err := out.Confirm(ctx, "Apply this?"); err != nil {
+		if err := o.env.Output().Confirm(ctx, "Apply this?"); err != nil {
 			return err
 		}
 	}
@@ -115,8 +112,5 @@ func (s *session) finish(ctx context.Context, p *provision.Prepared) error {
 		return err
 	}
 	s.summary(p, done)
-	for _, w := range done.Report.Warnings() {
-		s.target.env.Output().Warn("%s", w)
-	}
 	return s.target.env.Output().Result(s.view(p, done), func(*Printer) {})
 }

@@ -3,7 +3,9 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -21,5 +23,15 @@ func terminate(pid int) error {
 	return os.NewSyscallError("kill", err)
 }
 
-// exists reports whether there is a process, its end not yet collected included.
-func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
+// exists reports whether there is a process. One that ended and was not
+// collected by its parent counts only where /proc does not tell.
+func exists(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // proc_pid_stat(5): pid (name) state ...
+	if err != nil {
+		return true
+	}
+	return !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" Z"))
+}

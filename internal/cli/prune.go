@@ -2,7 +2,8 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,8 @@ type pruneView struct {
 }
 
 type keptView struct {
-	Deployment string `json:"deployment"`
+	Deployment string `json:"deployment"` // key
+	Name       string `json:"name"`       // as people see it
 	Reason     string `json:"reason"`
 }
 
@@ -61,40 +63,42 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	conn, done, err := o.target.connect(ctx, app, false)
-	if err != nil {
-		return err
-	}
-	defer done()
 	out := o.env.Output()
 	name := projectSlug(app.Name)
 	if o.target.project != "" {
 		name = projectSlug(o.target.project)
 	}
 	out.Fact("project", "%s", out.Bold(name))
+	conn, done, err := o.target.connect(ctx, app, provision.Request{}, false)
+	if err != nil {
+		return err
+	}
+	defer done()
 	out.Fact("server", "%s", conn.Title)
+	claims, err := conn.Ledger.Claims(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := o.resolveNames(claims); err != nil {
+		return err
+	}
 	evidence, err := o.evidence(ctx, app, out)
 	if err != nil {
 		return err
 	}
-	verdicts, err := conn.Judge(ctx, name, evidence, o.env.Now())
-	if err != nil {
-		return err
-	}
-	if err := o.unknownNames(verdicts); err != nil {
-		return err
-	}
+	verdicts := provision.Judge(claims, evidence, o.env.Now())
 	view := pruneView{Released: []*provision.Removal{}, Kept: []keptView{}, Orphans: []string{}, DryRun: o.env.DryRun()}
 	var dead []provision.Verdict
 	for _, v := range verdicts {
-		k := keptView{v.Grant.Claim.Deployment, v.Reason}
+		k := keptView{v.Grant.Claim.Deployment, deploymentName(v.Grant.Claim), v.Reason}
+		sign := out.Dim("=")
 		if v.Dead {
 			dead, view.Pending = append(dead, v), append(view.Pending, k)
-			out.Line("  %s %s  %s", out.Red("-"), v.Grant.Claim.Deployment, out.Dim(v.Reason))
+			sign = out.Red("-")
 		} else {
 			view.Kept = append(view.Kept, k)
-			out.Line("  %s %s  %s", out.Dim("="), v.Grant.Claim.Deployment, out.Dim(v.Reason))
 		}
+		out.Line("  %s %s  %s", sign, k.Name, out.Dim(v.Reason))
 	}
 	orphans, err := o.orphans(ctx, conn, &view)
 	if err != nil {
@@ -105,10 +109,10 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 		return out.Result(view, func(p *Printer) { p.Line("nothing to prune") })
 	case o.env.DryRun():
 		return out.Result(view, func(p *Printer) {
-			p.Line("%s would be released; nothing was changed", counted(len(dead), "deployment"))
+			p.Line("%s would be released; nothing was changed", released(len(dead), len(orphans)))
 		})
 	}
-	if err := out.Confirm(ctx, fmt.Sprintf("Release %s?", counted(len(dead)+len(orphans), "deployment"))); err != nil {
+	if err := out.Confirm(ctx, "Release "+released(len(dead), len(orphans))+"?"); err != nil {
 		return err
 	}
 	view.Pending = nil
@@ -118,7 +122,19 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	if err := conn.RemoveOrphans(ctx, orphans); err != nil {
 		return err
 	}
-	return out.Result(view, func(p *Printer) { p.Line("released %s", counted(len(view.Released)+len(orphans), "deployment")) })
+	return out.Result(view, func(p *Printer) { p.Line("released %s", released(len(view.Released), len(orphans))) })
+}
+
+// released names what was, or would be, released.
+func released(deployments, orphans int) string {
+	var parts []string
+	if deployments > 0 || orphans == 0 {
+		parts = append(parts, counted(deployments, "deployment"))
+	}
+	if orphans > 0 {
+		parts = append(parts, counted(orphans, "environment")+" of no deployment")
+	}
+	return strings.Join(parts, " and ")
 }
 
 func (o *pruneOptions) release(ctx context.Context, conn *provision.Connection, dead []provision.Verdict, view *pruneView) error {
@@ -132,14 +148,14 @@ func (o *pruneOptions) release(ctx context.Context, conn *provision.Connection, 
 			return err
 		}
 		view.Released = append(view.Released, r)
-		what := fmt.Sprintf("removed %s", counted(len(r.Removed), "redirect URI or origin"))
-		if len(r.Removed) != 1 {
-			what = fmt.Sprintf("removed %d redirect URIs and origins", len(r.Removed))
+		what := "removed " + strings.Join(r.Removed, ", ")
+		switch {
+		case r.Deleted:
+			what = "environment " + r.Environment + " deleted"
+		case len(r.Removed) == 0:
+			what = "released; nothing had to be removed"
 		}
-		if r.Deleted {
-			what = "environment deleted"
-		}
-		out.OK("%s: %s", r.Deployment, what)
+		out.OK("%s: %s", deploymentName(v.Grant.Claim), what)
 		for _, l := range r.Left {
 			out.Warn("%s stays: %s", l.Name, l.Reason)
 		}
@@ -150,7 +166,7 @@ func (o *pruneOptions) release(ctx context.Context, conn *provision.Connection, 
 // evidence asks Git which branches exist. A failure proves nothing, and says so.
 func (o *pruneOptions) evidence(ctx context.Context, app *project.App, out *Output) (claim.Evidence, error) {
 	e := claim.Evidence{Named: map[string]bool{}}
-	for _, name := range append(o.branches, o.deployments...) {
+	for _, name := range slices.Concat(o.branches, o.deployments) {
 		e.Named[name] = true
 	}
 	git := host.Git{Run: host.SystemGit(o.env.Environ())}
@@ -191,24 +207,23 @@ func (o *pruneOptions) evidence(ctx context.Context, app *project.App, out *Outp
 	return e, nil
 }
 
-// unknownNames refuses names that nothing has: a typing error must not look
-// like success.
-func (o *pruneOptions) unknownNames(verdicts []provision.Verdict) error {
-	known := map[string]bool{}
-	for _, v := range verdicts {
-		known[v.Grant.Claim.Deployment], known[v.Grant.Claim.Branch] = true, true
-	}
-	for _, name := range append(o.branches, o.deployments...) {
-		if !known[name] {
-			return fault.New(fault.NotFound, "there is no deployment or branch %q in this project", name).WithFix("berth status lists them").WithCode("unknown_deployment")
+// resolveNames refuses names that nothing has, because a typing error must not
+// look like success, and turns the names that people see into keys.
+func (o *pruneOptions) resolveNames(claims []claim.Grant) error {
+	for _, name := range o.branches {
+		if !slices.ContainsFunc(claims, func(g claim.Grant) bool { return g.Claim.Kind == claim.Preview && g.Claim.Branch == name }) {
+			return fault.New(fault.NotFound, "no preview of this project has the branch %q", name).WithFix("berth status lists the deployments").WithCode("unknown_deployment")
 		}
 	}
-	for _, v := range verdicts {
-		for _, name := range o.deployments {
-			if name == v.Grant.Claim.Deployment && v.Grant.Claim.Kind == claim.Prod {
-				return fault.New(fault.Denied, "%s is production, and production is never pruned", name).WithFix("delete it in the dashboard if you are sure").WithCode("production_is_kept")
-			}
+	for i, name := range o.deployments {
+		at := slices.IndexFunc(claims, func(g claim.Grant) bool { return g.Claim.Deployment == name || deploymentName(g.Claim) == name })
+		if at < 0 {
+			return fault.New(fault.NotFound, "this project has no deployment %q", name).WithFix("berth status lists the deployments").WithCode("unknown_deployment")
 		}
+		if claims[at].Claim.Kind == claim.Prod {
+			return fault.New(fault.Denied, "%s is production, and production is never pruned", name).WithFix("delete it in the dashboard if you are sure").WithCode("production_is_kept")
+		}
+		o.deployments[i] = claims[at].Claim.Deployment
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ var commands = []struct {
 	{groupLook, newInboxCommand},
 	{groupChange, newUsersCommand},
 	{groupServer, newServeCommand},
+	{groupServer, newDemoCommand},
 	{groupOther, newCompletionCommand},
 	{groupOther, newVersionCommand},
 }

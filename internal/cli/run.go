@@ -28,7 +28,7 @@ type session struct {
 	close  func()
 }
 
-// open finds the app, decides the deployment and connects, and says so.
+// open finds the app, decides the deployment, says which it is, and connects.
 func (t *targetFlags) open(ctx context.Context, start bool) (*session, error) {
 	app, err := t.app()
 	if err != nil {
@@ -38,13 +38,25 @@ func (t *targetFlags) open(ctx context.Context, start bool) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, done, err := t.connect(ctx, app, start)
+	if t.accept != nil {
+		if err := t.accept(req); err != nil {
+			return nil, err
+		}
+	}
+	out := t.env.Output()
+	t.announce(out, req)
+	if err := checkDeployKey(t.env, req); err != nil {
+		return nil, err
+	}
+	conn, done, err := t.connect(ctx, app, req, start)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{target: t, app: app, conn: conn, req: req, close: done}
-	t.announce(t.env.Output(), conn, req)
-	return s, nil
+	out.Fact("server", "%s", conn.Title)
+	for _, n := range conn.Notes {
+		out.Warn("%s", n)
+	}
+	return &session{target: t, app: app, conn: conn, req: req, close: done}, nil
 }
 
 // applyView is the result of dev, deploy and apply as JSON.
@@ -59,7 +71,10 @@ type applyView struct {
 	Changed     bool            `json:"changed"`
 	Plan        plan.Plan       `json:"plan"`
 	Warnings    []string        `json:"warnings"`
+	Idle        string          `json:"idle,omitempty"` // why there is nothing to do for this kind of deployment
 	HandOver    string          `json:"hand_over,omitempty"`
+	Build       *buildView      `json:"build,omitempty"` // the build command, when one was run
+	DryRun      bool            `json:"dry_run,omitempty"`
 	Calls       callsView       `json:"calls"`
 }
 
@@ -70,31 +85,39 @@ type environmentView struct {
 	Server   string `json:"server"`
 }
 
+type buildView struct {
+	ExitCode int `json:"exit_code"`
+}
+
 type callsView struct {
 	Reads  int64 `json:"reads"`
 	Writes int64 `json:"writes"`
 }
 
 func (s *session) view(p *provision.Prepared, out *provision.Outcome) applyView {
-	v := applyView{Deployment: s.req.Deployment(), Kind: s.req.Kind, Branch: s.req.Branch, Plan: p.Plan, Redirects: []string{}, Warnings: []string{},
-		Calls: callsView{s.target.reads.Load(), s.target.writes.Load()}}
+	v := applyView{Deployment: s.req.Deployment(), Kind: s.req.Kind, Branch: s.req.Branch, Plan: p.Plan, Redirects: []string{}, Warnings: append([]string{}, p.Plan.Warnings...),
+		Idle: p.Idle, DryRun: s.target.env.DryRun(), Calls: callsView{s.target.reads.Load(), s.target.writes.Load()}}
 	if out != nil {
 		pl := out.Environment.Placement
 		v.Placement, v.Changed, v.Plan, v.Backend = pl.Mode, out.Changed, out.Plan, out.BackendName
 		v.Environment = environmentView{ID: pl.EnvironmentID, Name: pl.EnvironmentName, ClientID: pl.ClientID, Server: s.conn.Title}
 		v.Redirects = append(v.Redirects, p.RedirectURIs()...)
-		v.Warnings = append(v.Warnings, out.Report.Warnings()...)
+		v.Warnings = append(append([]string{}, out.Plan.Warnings...), out.Report.Warnings()...)
 	}
 	return v
 }
 
-// prepare makes the plan and tells about what is odd in convex.json.
+// prepare makes the plan and tells about what is odd in convex.json. What
+// stops the run says so itself.
 func (s *session) prepare(ctx context.Context) (*provision.Prepared, error) {
 	p, err := s.conn.Prepare(ctx, s.req)
-	if p != nil {
+	if err != nil {
+		return nil, err
+	}
+	if p.Refused() == nil {
 		s.target.findings(s.target.env.Output(), p.Findings)
 	}
-	return p, err
+	return p, nil
 }
 
 // apply carries out a plan that was shown, and says what came of it.
@@ -106,15 +129,51 @@ func (s *session) apply(ctx context.Context, p *provision.Prepared) (*provision.
 	out, err := s.conn.Apply(ctx, p)
 	if out != nil && out.Replanned {
 		o.Warn("the environment changed since the plan was made; this was applied instead:")
-		o.Block(out.Plan.Text(planStyle(o.Printer)))
+		s.show(out.Plan)
 	}
 	if err != nil {
 		if out != nil && out.Report != nil {
-			o.Block(out.Report.Text(planStyle(o.Printer)))
+			s.partly(out.Report, err)
 		}
 		return out, err
 	}
 	return out, nil
+}
+
+// partly says how far a run came that failed with err.
+func (s *session) partly(r *plan.Report, err error) {
+	o, total, made, message := s.target.env.Output(), 0, 0, fault.From(err).Message
+	for _, result := range r.Results {
+		switch result.State {
+		case plan.Kept:
+			continue
+		case plan.Failed, plan.NotStarted:
+			if result.State == plan.Failed && result.Detail != message {
+				o.Fail("%s", result.Detail)
+			}
+		default:
+			made++
+		}
+		total++
+	}
+	if made > 0 {
+		o.Step("%d of %s made before this", made, counted(total, "change"))
+	}
+}
+
+// show prints the changes of a plan, for a command that named its target
+// already. Without changes only warnings are news.
+func (s *session) show(p plan.Plan) {
+	o := s.target.env.Output()
+	warnings := p.Warnings
+	p.Warnings = nil
+	_, text, _ := strings.Cut(p.Text(planStyle(o.Printer)), "\n") // without its heading
+	if !p.Empty() {
+		o.Block(text)
+	}
+	for _, w := range warnings {
+		o.Warn("%s", w)
+	}
 }
 
 // Block prints text of several lines as it is.
@@ -124,7 +183,8 @@ func (p *Printer) Block(text string) {
 	}
 }
 
-// summary is the last lines of dev, deploy and apply.
+// summary is the last lines of dev, deploy and apply: what there is now, and
+// what the other end refused or kept. The plan's notes were shown before.
 func (s *session) summary(p *provision.Prepared, out *provision.Outcome) {
 	o := s.target.env.Output()
 	pl := out.Environment.Placement
@@ -135,15 +195,36 @@ func (s *session) summary(p *provision.Prepared, out *provision.Outcome) {
 	if out.Changed {
 		state = "ready"
 	}
-	o.OK("%s: environment %s (%s, %s)", state, o.Bold(pl.EnvironmentName), pl.Mode, pl.ClientID)
+	name := strings.TrimSuffix(pl.EnvironmentName, " (shared)") // the placement says it
+	o.OK("%s: environment %s (%s, %s)", state, o.Bold(name), pl.Mode, pl.ClientID)
 	for _, uri := range p.RedirectURIs() {
 		o.Fact("callback", "%s", uri)
 	}
+	for _, w := range (&plan.Report{Results: out.Report.Results}).Warnings() {
+		o.Warn("%s", w)
+	}
+}
+
+// dryRun ends a command that only showed its plan.
+func (s *session) dryRun(p *provision.Prepared) error {
+	o := s.target.env.Output()
+	switch {
+	case p.Idle != "":
+	case p.Plan.Empty():
+		o.OK("nothing to change")
+	default:
+		o.Line("dry run: nothing was changed")
+	}
+	return o.Result(s.view(p, nil), func(*Printer) {})
 }
 
 // idle says that there is nothing to do for this kind of deployment.
 func (s *session) idle(p *provision.Prepared) {
-	s.target.env.Output().Warn("%s (add one with: berth init --add-missing)", p.Idle)
+	add := "berth init --add-missing"
+	if s.req.Kind == claim.Prod {
+		add += " --prod-url URL"
+	}
+	s.target.env.Output().Warn("%s (add one with: %s)", p.Idle, add)
 }
 
 // errNotReady is for commands that need an environment which is not there yet.

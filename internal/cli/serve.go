@@ -44,8 +44,8 @@ berth serve --addr :8080 --public-url https://auth.example.com	for a team, behin
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.addr, "addr", "", "listen on `HOST:PORT` (default: "+defaultAddr+", or the port of last time)")
-	f.StringVar(&o.publicURL, "public-url", "", "address `URL` under which clients reach the server")
+	f.StringVar(&o.addr, "addr", "", "where to listen `HOST:PORT` (default: "+defaultAddr+", or the port of last time)")
+	f.StringVar(&o.publicURL, "public-url", "", "address under which clients reach the server `URL`")
 	f.BoolVar(&o.detach, "detach", false, "run in the background, with a log file in the data folder")
 	f.BoolVar(&o.quiet, "quiet", false, "print warnings and errors only")
 	f.BoolVar(&o.verbose, "verbose", false, "log more")

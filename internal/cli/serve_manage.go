@@ -163,8 +163,8 @@ func runServeStop(ctx context.Context, o *serveStopOptions) error {
 			return err
 		}
 	}
-	// It has closed its port and now closes its files. A process whose parent
-	// does not collect it exists for ever, so this wait is short.
+	// It has closed its port and now closes its files. Where a dead process
+	// cannot be told from a living one, two seconds must do.
 	for range 20 {
 		if !exists(v.PID) {
 			break
@@ -196,7 +196,7 @@ berth serve token --platform	client ID and secret`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServeToken(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.name, "name", "", "what the token is for (default: the date)")
+	cmd.Flags().StringVar(&o.name, "name", "", "what the token is for `NAME` (default: the date)")
 	cmd.Flags().BoolVar(&o.platform, "platform", false, "client credentials of the Platform API")
 	return cmd
 }
@@ -227,11 +227,16 @@ func runServeToken(ctx context.Context, o *serveTokenOptions) error {
 	if name == "" {
 		name = "made on " + o.env.Now().UTC().Format(time.DateOnly)
 	}
-	out.Fact("Server", "%s", access.URL)
+	client := berth.New(access.URL, access.Token)
+	me, err := client.Me(ctx)
+	if err != nil {
+		return err
+	}
+	out.Fact("Server", "%s, team %s", access.URL, me.TeamSlug)
 	if o.env.DryRun() {
 		return out.Result(serveTokenView{Server: access.URL, Name: name}, func(p *Printer) { p.Line("Dry run: no token was made.") })
 	}
-	t, err := berth.New(access.URL, access.Token).CreateToken(ctx, berth.NewToken{Name: name, Platform: o.platform})
+	t, err := client.CreateToken(ctx, berth.NewToken{Name: name, Platform: o.platform})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/project"
 	"github.com/berthdev/berth/internal/provision"
 )
 
@@ -20,7 +21,7 @@ type statusOptions struct {
 }
 
 func newStatusCommand(env *Env) *cobra.Command {
-	o := &statusOptions{env: env, target: targetFlags{env: env}}
+	o := &statusOptions{env: env, target: targetFlags{env: env, readOnly: true, noPort: true, anyKey: true}}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "which deployment has which environment, and where values come from",
@@ -39,7 +40,9 @@ type statusView struct {
 	Project     string                `json:"project"`
 	Team        string                `json:"team,omitempty"`
 	Server      string                `json:"server"`
+	ServerFrom  string                `json:"server_from,omitempty"`
 	ConfigFile  string                `json:"config_file"`
+	Sections    []project.Kind        `json:"sections"` // of authKit, those that there are
 	Framework   string                `json:"framework"`
 	Deployments []deploymentView      `json:"deployments"`
 	Explain     []provision.Explained `json:"explain,omitempty"`
@@ -47,7 +50,8 @@ type statusView struct {
 }
 
 type deploymentView struct {
-	Deployment  string     `json:"deployment"`
+	Deployment  string     `json:"deployment"` // key
+	Name        string     `json:"name"`       // as people see it
 	Kind        claim.Kind `json:"kind"`
 	Branch      string     `json:"branch,omitempty"`
 	Mine        bool       `json:"this,omitempty"`
@@ -69,26 +73,30 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 	if err != nil {
 		return err
 	}
+	// In a build that does not tell its kind the other deployments still can be listed.
 	req, err := o.target.request(ctx, app)
-	if err != nil && !fault.Is(err, fault.NeedsPerson) {
+	if err != nil && (o.explain || !fault.Is(err, fault.NeedsPerson)) {
 		return err
 	}
-	conn, done, err := o.target.connect(ctx, app, false)
+	conn, done, err := o.target.connect(ctx, app, req, false)
 	if err != nil {
 		return err
 	}
 	defer done()
-	project := req.Project
+	of := req.Project
 	if o.all {
-		project = ""
+		of = ""
 	}
-	grants, err := conn.Ledger.Claims(ctx, project)
+	grants, err := conn.Ledger.Claims(ctx, of)
 	if err != nil {
 		return err
 	}
-	view := statusView{Project: req.Project, Team: conn.TeamSlug, Server: conn.Title, ConfigFile: app.Rel(app.ConfigPath), Framework: app.Framework.Name, Deployments: []deploymentView{}, Supported: supported}
-	if !app.HasConfig {
-		view.ConfigFile = ""
+	out := o.env.Output()
+	view := statusView{Project: req.Project, Team: conn.TeamSlug, Server: conn.Title, ServerFrom: conn.From, Framework: app.Framework.Name,
+		Sections: []project.Kind{}, Deployments: []deploymentView{}, Supported: supported}
+	if app.HasConfig {
+		view.ConfigFile = app.Rel(app.ConfigPath)
+		view.Sections = o.sections(app, out)
 	}
 	for _, g := range grants {
 		view.Deployments = append(view.Deployments, describe(g, conn, req.Reference != "" && g.Claim.Deployment == req.Deployment()))
@@ -98,7 +106,6 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 			return err
 		}
 	}
-	out := o.env.Output()
 	for _, n := range conn.Notes {
 		out.Warn("%s", n)
 	}
@@ -108,12 +115,12 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 
 // describe says of one claim what a person wants to know.
 func describe(g claim.Grant, conn *provision.Connection, mine bool) deploymentView {
-	d := deploymentView{Deployment: g.Claim.Deployment, Kind: g.Claim.Kind, Branch: g.Claim.Branch, Mine: mine, State: string(g.Claim.State), Placement: g.Placement.Mode,
+	d := deploymentView{Deployment: g.Claim.Deployment, Name: deploymentName(g.Claim), Kind: g.Claim.Kind, Branch: g.Claim.Branch, Mine: mine, State: string(g.Claim.State), Placement: g.Placement.Mode,
 		Environment: g.Placement.EnvironmentName, ClientID: g.Placement.ClientID, Homepage: g.Claim.HomepageURL, Users: "its own"}
 	if g.Placement.Mode == claim.Shared {
 		d.Users = "shared"
 		if g.OtherLive > 0 {
-			d.Users = fmt.Sprintf("shared with %d other%s", g.OtherLive, map[bool]string{true: "s"}[g.OtherLive > 1])
+			d.Users = "shared with " + counted(g.OtherLive, "other")
 		}
 	}
 	if !g.Claim.ExpiresAt.IsZero() {
@@ -128,46 +135,100 @@ func describe(g claim.Grant, conn *provision.Connection, mine bool) deploymentVi
 	return d
 }
 
+// deploymentName names a deployment within its project, for people and for
+// prune --deployment. Two worktrees of one developer differ in the last part,
+// as their environments do.
+func deploymentName(c claim.Claim) string {
+	switch {
+	case c.Kind == claim.Prod:
+		return "prod"
+	case c.Kind == claim.Preview && c.Branch != "":
+		return "preview/" + c.Branch
+	case c.Kind == claim.Dev && c.Owner != "":
+		return "dev/" + c.Owner + "-" + c.Deployment[max(0, len(c.Deployment)-4):]
+	}
+	_, name, _ := strings.Cut(c.Deployment, "/")
+	return name
+}
+
+// sections lists the sections of authKit; a file that cannot be read is told
+// about and stops nothing.
+func (o *statusOptions) sections(app *project.App, out *Output) []project.Kind {
+	found := []project.Kind{}
+	cfg, err := app.ReadConfig()
+	if err != nil {
+		out.Warn("%s", fault.From(err).Message)
+		return found
+	}
+	for _, k := range []project.Kind{project.Dev, project.Preview, project.Prod} {
+		if cfg.Section(k) != nil {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
 func (v statusView) print(p *Printer, explain bool) {
 	p.Fact("project", "%s", p.Bold(v.Project))
-	p.Fact("server", "%s", v.Server)
-	if v.ConfigFile == "" {
-		p.Fact("config", "no convex.json yet (berth init writes one)")
-	} else {
-		p.Fact("config", "%s, section authKit", v.ConfigFile)
+	server := v.Server
+	if v.ServerFrom != "" {
+		server += ", from " + v.ServerFrom
 	}
+	p.Fact("server", "%s", server)
+	switch {
+	case v.ConfigFile == "":
+		p.Fact("config", "no convex.json yet (berth init writes one)")
+	case len(v.Sections) == 0:
+		p.Fact("config", "%s, without an authKit section (berth init adds one)", v.ConfigFile)
+	default:
+		p.Fact("config", "%s, authKit for %s", v.ConfigFile, strings.Join(words(v.Sections), ", "))
+	}
+	for _, d := range v.Deployments {
+		if d.Mine && d.Console != "" {
+			p.Fact("console", "%s", d.Console)
+		}
+	}
+	p.Line("")
 	if len(v.Deployments) == 0 {
 		p.Line("no deployment yet: berth dev makes this checkout's, berth deploy those of branches")
 	} else {
 		rows := make([][]string, len(v.Deployments))
 		for i, d := range v.Deployments {
-			name := strings.TrimPrefix(d.Deployment, v.Project+"/")
-			if d.Branch != "" && d.Kind == claim.Preview {
-				name = "preview/" + d.Branch
+			name := d.Name
+			if of, _, _ := strings.Cut(d.Deployment, "/"); of != v.Project {
+				name = of + " " + name
 			}
 			if d.Mine {
 				name += " " + p.Dim("(here)")
 			}
-			rows[i] = []string{name, d.State, string(d.Placement), d.ClientID, d.Users, d.Homepage, d.Expires}
+			rows[i] = []string{name, d.State, string(d.Placement), d.Users, d.Expires, d.ClientID, d.Homepage}
 		}
-		p.Table([]string{"DEPLOYMENT", "STATE", "PLACEMENT", "CLIENT ID", "USERS", "HOMEPAGE", "UNTIL"}, rows)
+		p.Table([]string{"DEPLOYMENT", "STATE", "PLACEMENT", "USERS", "UNTIL", "CLIENT ID", "HOMEPAGE"}, rows)
 	}
-	if !explain {
-		return
+	if explain {
+		v.printExplained(p)
 	}
-	p.Line("")
+}
+
+func (v statusView) printExplained(p *Printer) {
 	rows := make([][]string, len(v.Explain))
 	for i, e := range v.Explain {
-		from, also := e.From, strings.Join(e.Others, ", ")
-		if from == "" {
+		from, value := e.From, e.Value
+		switch {
+		case from == "":
 			from = p.Dim("not set anywhere")
+		case value == "":
+			value = p.Dim("(secret)")
 		}
-		if e.Differ {
-			also += " " + p.Yellow("(another value)")
-		}
-		rows[i] = []string{e.Name, from, e.Value, also}
+		rows[i] = []string{e.Name, from, value, strings.Join(e.Others, ", ")}
 	}
-	p.Table([]string{"VALUE", "COMES FROM", "IS", "ALSO SET IN"}, rows)
+	p.Line("")
+	p.Table([]string{"VALUE", "COMES FROM", "IS", "ALSO IN"}, rows)
+	for _, e := range v.Explain {
+		if text := e.Mismatch(); text != "" {
+			p.Warn("%s", text)
+		}
+	}
 }
 
 // versions warns about a vendor's package that is newer than what was checked.

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,14 +36,21 @@ type targetFlags struct {
 	project       string
 	lifetime      time.Duration
 	port          int
-	reads, writes atomic.Int64 // calls made, by kind
+	readOnly      bool                          // the command writes nothing by its nature, as plan and status
+	noPort        bool                          // the command has nothing to do with the web server's port
+	anyKey        bool                          // the command only looks, so a key of the wrong kind is shown and not refused
+	accept        func(provision.Request) error // what the command is not for; nil takes everything
+	reads, writes atomic.Int64                  // calls made, by kind
 }
+
+// dry reports whether nothing may be written, not even to Berth's own data folder.
+func (t *targetFlags) dry() bool { return t.readOnly || t.env.DryRun() }
 
 func (t *targetFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.kind, "kind", "", "dev, preview or prod `KIND` (default: as the build says)")
 	f.StringVar(&t.branch, "branch", "", "branch of a preview `NAME`")
-	f.StringArrayVar(&t.urls, "url", nil, "a further `URL` at which people open the deployment (repeatable)")
+	f.StringArrayVar(&t.urls, "url", nil, "a further address at which people open the deployment `URL` (repeatable)")
 	f.StringVar(&t.prodBranch, "production-branch", "", "the branch that is production, where the host does not say `NAME`")
 	f.StringVar(&t.placement, "placement", "", "dedicated or shared `MODE` (default: dedicated where possible)")
 	f.StringVar(&t.project, "project", "", "name of the project `NAME` (default: of package.json)")
@@ -82,14 +92,17 @@ func (t *targetFlags) request(ctx context.Context, app *project.App) (provision.
 	if t.project != "" {
 		r.Project = projectSlug(t.project)
 	}
+	switch r.Mode {
+	case "", claim.Dedicated, claim.Shared:
+	default:
+		return r, fault.New(fault.Invalid, "--placement %q is not known", t.placement).WithFix("use dedicated or shared").WithCode("placement_unknown")
+	}
+	if t.port < 0 || t.port > 65535 {
+		return r, fault.New(fault.Invalid, "--port %d is no port", t.port).WithFix("use a number from 1 to 65535").WithCode("port_invalid")
+	}
 	build, err := host.Detect(env.Lookup, host.Options{Kind: host.Kind(t.kind), Branch: t.branch, URLs: t.urls, ProductionBranch: t.prodBranch, ReadFile: os.ReadFile})
 	if err != nil {
-		return r, err
-	}
-	if deployKey := env.get(provision.DeployKeyVar); deployKey != "" {
-		if err := host.CheckDeployKey(build, host.KeyType(secret.String(deployKey))); err != nil {
-			return r, err
-		}
+		return r, t.resumeKind(err)
 	}
 	r.Kind = claim.Kind(build.Kind)
 	git := host.Git{Run: host.SystemGit(env.Environ())}
@@ -122,6 +135,29 @@ func (t *targetFlags) request(ctx context.Context, app *project.App) (provision.
 	return r, nil
 }
 
+// resumeKind adds the command that goes on once somebody knows what is built.
+func (t *targetFlags) resumeKind(err error) error {
+	if fault.Code(err) != "kind_unknown" {
+		return err
+	}
+	flag := "--kind KIND"
+	if strings.Contains(fault.From(err).Fix, "--production-branch") {
+		flag = "--production-branch NAME"
+	}
+	return Resume(err, t.env.again(flag))
+}
+
+// checkDeployKey refuses a Convex deploy key of the wrong kind (R82). Outside a
+// build there is no scope in which it could have been set: the plan's own
+// check names that.
+func checkDeployKey(env *Env, r provision.Request) error {
+	key := env.get(provision.DeployKeyVar)
+	if key == "" || r.Build == nil {
+		return nil
+	}
+	return host.CheckDeployKey(r.Build, host.KeyType(secret.String(key)))
+}
+
 // repositoryName returns owner/name of a Git remote's URL, or the last two
 // parts of a path.
 func repositoryName(remote string) string {
@@ -150,16 +186,34 @@ func (t *targetFlags) developer(ctx context.Context, r *provision.Request) error
 		r.Owner = t.env.get("USERNAME")
 	}
 	r.Listeners = project.SystemListeners
-	port, err := r.App.Port(ctx, project.PortQuery{Listeners: project.SystemListeners, Ignore: []int{os.Getpid(), os.Getppid()}, Env: t.env.Lookup})
-	if err != nil {
-		return err
-	}
-	if t.port != 0 {
-		port = project.Port{Number: t.port, Source: project.PortListening, Where: "--port"}
-	}
-	r.Port, r.RealPort = port.Number, port
 	r.Extra = t.urls
-	return nil
+	if t.noPort {
+		return nil
+	}
+	r.RealPort, err = t.webPort(ctx, r.App)
+	r.Port = r.RealPort.Number
+	return err
+}
+
+// webPort is the port of the web server: --port, else what the system says,
+// else what the app is set up for.
+func (t *targetFlags) webPort(ctx context.Context, app *project.App) (project.Port, error) {
+	if t.port != 0 {
+		return project.Port{Number: t.port, Source: project.PortListening, Where: "--port"}, nil
+	}
+	port, err := app.Port(ctx, project.PortQuery{Listeners: project.SystemListeners, Ignore: []int{os.Getpid(), os.Getppid()}, Env: t.env.Lookup})
+	if err != nil || port.Source != project.PortDefault || !app.HasConfig {
+		return port, err
+	}
+	// What convex.json names is better known than what is usual.
+	cfg, err := app.ReadConfig()
+	if err != nil {
+		return port, nil // whoever needs the file tells about it
+	}
+	if ports := cfg.DevPorts(); len(ports) > 0 {
+		port.Number, port.Source, port.Where = ports[0], project.PortConfigured, app.Rel(app.ConfigPath)
+	}
+	return port, nil
 }
 
 // machineID is a random id of this machine, kept in the data folder.
@@ -172,7 +226,7 @@ func (t *targetFlags) machineID() (string, error) {
 	if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
 		return strings.TrimSpace(string(data)), nil
 	}
-	if t.env.DryRun() {
+	if t.dry() {
 		return "dry-run", nil // nothing may be written; nothing has been claimed from here yet
 	}
 	return server.MachineID(path)
@@ -180,12 +234,16 @@ func (t *targetFlags) machineID() (string, error) {
 
 // connect opens the connection to ledger and environments. With start a server
 // is started on this machine when nothing else is configured.
-func (t *targetFlags) connect(ctx context.Context, app *project.App, start bool) (*provision.Connection, func(), error) {
+// Where the variables of a build are set is said when they are missing (R40).
+func (t *targetFlags) connect(ctx context.Context, app *project.App, r provision.Request, start bool) (*provision.Connection, func(), error) {
 	env := t.env
 	none := func() {}
 	p := provision.Places{Token: secret.String(env.get(tokenVar)), PlatformID: env.get(provision.PlatformIDVar), PlatformSecret: secret.String(env.get(provision.PlatformSecretVar)),
 		PlatformTeam: env.get(provision.PlatformTeamVar), PlatformTokenURL: env.get(provision.PlatformTokenVar), APIBase: apiBase(env), Observe: t.observe}
 	p.Server, p.ServerFrom = env.Server()
+	if r.Build != nil && r.Build.Host != host.None {
+		p.SetIn = r.Build.VariablesPlace()
+	}
 	sources, err := provision.LocalSources(app, env.Lookup)
 	if err != nil {
 		return nil, none, err
@@ -195,7 +253,10 @@ func (t *targetFlags) connect(ctx context.Context, app *project.App, start bool)
 		return nil, none, err
 	}
 	if found != nil {
-		p.Given = &provision.Given{ClientID: found.ClientID, APIKey: found.APIKey, From: "the " + found.Place}
+		p.Given = found.Given()
+	}
+	if err := provision.CheckKeys(r, p.Given); err != nil && !t.anyKey {
+		return nil, none, err
 	}
 	dir, err := env.DataDir()
 	if err != nil {
@@ -206,18 +267,50 @@ func (t *targetFlags) connect(ctx context.Context, app *project.App, start bool)
 	}
 	closeLedger := none
 	if p.Server == "" && (p.Given != nil || p.PlatformID != "") {
-		ledger, err := server.OpenLedger(ctx, filepath.Join(dir, "ledger.db"), nil)
-		if err != nil {
+		if p.Ledger, closeLedger, err = t.ledger(ctx, dir); err != nil {
 			return nil, none, err
 		}
-		p.Ledger, closeLedger = ledger.Handler(), func() { _ = ledger.Close() } // nothing is pending: every call was answered
 	}
 	c, err := provision.Connect(ctx, p)
 	if err != nil {
 		closeLedger()
+		if fault.Code(err) == "no_connection" {
+			err = Resume(err, env.same())
+		}
 		return nil, none, err
 	}
 	return c, closeLedger, nil
+}
+
+// ledger opens the ledger of this machine. A run that may write nothing gets an
+// empty one, gone afterwards, where there is none yet.
+func (t *targetFlags) ledger(ctx context.Context, dir string) (http.Handler, func(), error) {
+	path, remove := filepath.Join(dir, "ledger.db"), func() {}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && t.dry() {
+		tmp, err := os.MkdirTemp("", "berth-dry-run-")
+		if err != nil {
+			return nil, nil, fault.Wrap(err, fault.Invalid, "cannot make a temporary folder")
+		}
+		path, remove = filepath.Join(tmp, "ledger.db"), func() { _ = os.RemoveAll(tmp) } // the system empties its folder too
+	}
+	ledger, err := server.OpenLedger(ctx, path, nil)
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return ledger.Handler(), func() {
+		_ = ledger.Close() // nothing is pending: every call was answered
+		remove()
+	}, nil
+}
+
+// same is the command line of this run, for a shell.
+func (e *Env) same() string {
+	words := []string{"berth"}
+	for _, a := range e.args {
+		words = append(words, shellQuote(a))
+	}
+	return strings.Join(words, " ")
 }
 
 // localServer fills in the server on this machine where no other is named.
@@ -239,7 +332,7 @@ func (t *targetFlags) localServer(ctx context.Context, dir string, start bool, p
 		p.Server, p.ServerFrom, p.Token = local.URL, "the server on this machine", secret.String(local.Token)
 		return nil
 	}
-	if !start || t.env.DryRun() {
+	if !start || t.dry() {
 		return nil
 	}
 	local, started, err := EnsureServer(ctx, t.env, dir)
@@ -269,8 +362,8 @@ func apiBase(env *Env) string {
 	return scheme + "://" + name
 }
 
-// announce names the target before anything is done.
-func (t *targetFlags) announce(o *Output, c *provision.Connection, r provision.Request) {
+// announce names the target before anything is asked or done.
+func (t *targetFlags) announce(o *Output, r provision.Request) {
 	o.Fact("target", "%s", o.Bold(r.Title()))
 	if r.Build != nil {
 		from := r.Build.KindFrom
@@ -278,26 +371,31 @@ func (t *targetFlags) announce(o *Output, c *provision.Connection, r provision.R
 			from = r.Build.Host.Title() + ", " + from
 		}
 		o.Fact("build", "%s", from)
-	}
-	o.Fact("server", "%s", c.Title)
-	if r.Kind == claim.Dev {
-		o.Fact("port", "%d (%s%s)", r.RealPort.Number, r.RealPort.Source, where(r.RealPort))
-	}
-	for _, n := range c.Notes {
-		o.Warn("%s", n)
-	}
-	if r.Build != nil {
 		for _, w := range r.Build.Warnings {
 			o.Warn("%s%s", w.Message, fixText(w.Fix))
 		}
 	}
+	if r.Kind == claim.Dev && !t.noPort {
+		o.Fact("port", "%s", portText(r))
+	}
 }
 
-func where(p project.Port) string {
-	if p.Where == "" {
-		return ""
+// portText is the port and how it is known.
+func portText(r provision.Request) string {
+	p, why := r.RealPort, ""
+	switch {
+	case p.Where == "--port":
+		why = "as --port says"
+	case p.Source == project.PortListening:
+		why = "where it listens now: " + p.Where
+	case p.Source == project.PortConfigured:
+		why = "named in " + p.Where
+	case r.App.Framework.ID == project.Plain:
+		why = "assumed, no framework was recognised"
+	default:
+		why = "usual for " + r.App.Framework.Name
 	}
-	return ": " + p.Where
+	return fmt.Sprintf("%d, %s", p.Number, why)
 }
 
 func fixText(fix string) string {

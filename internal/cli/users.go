@@ -45,19 +45,19 @@ berth users list`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { help(env, cmd); return nil },
 	}
-	create := &usersOptions{env: env, target: targetFlags{env: env}}
+	create := &usersOptions{env: env, target: targetFlags{env: env, noPort: true}}
 	c := &cobra.Command{Use: "create EMAIL", Short: "make a test account", Example: "berth users create ada@example.com", Args: oneEmail,
 		RunE: func(cmd *cobra.Command, args []string) error { return runUsersCreate(cmd.Context(), create, args[0]) }}
 	create.target.register(c)
 	c.Flags().StringVar(&create.name, "name", "", "the person's name `NAME`")
 	c.Flags().BoolVar(&create.passwordStdin, "password-stdin", false, "read the password from standard input")
 
-	list := &usersOptions{env: env, target: targetFlags{env: env}}
+	list := &usersOptions{env: env, target: targetFlags{env: env, noPort: true, readOnly: true}}
 	l := &cobra.Command{Use: "list", Short: "list the users of an environment", Example: "berth users list --json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runUsersList(cmd.Context(), list) }}
 	list.target.register(l)
 
-	remove := &usersOptions{env: env, target: targetFlags{env: env}}
+	remove := &usersOptions{env: env, target: targetFlags{env: env, noPort: true}}
 	d := &cobra.Command{Use: "delete EMAIL", Short: "delete a user", Example: "berth users delete ada@example.com --yes", Args: oneEmail,
 		RunE: func(cmd *cobra.Command, args []string) error { return runUsersDelete(cmd.Context(), remove, args[0]) }}
 	remove.target.register(d)
@@ -124,7 +124,7 @@ func runUsersCreate(ctx context.Context, o *usersOptions, email string) error {
 	first, last, _ := strings.Cut(strings.TrimSpace(o.name), " ")
 	out, view := o.env.Output(), userView{Email: email}
 	if o.env.DryRun() {
-		out.Line("would make %s in %s", email, g.Placement.EnvironmentName)
+		out.Line("would make %s in %s; nothing was changed", email, g.Placement.EnvironmentName)
 		return out.Result(view, func(*Printer) {})
 	}
 	if generated {
@@ -219,8 +219,8 @@ func runUsersDelete(ctx context.Context, o *usersOptions, email string) error {
 		return fault.New(fault.NotFound, "there is no user %s in %s", email, g.Placement.EnvironmentName).WithFix("berth users list shows who is there").WithCode("user_not_found")
 	}
 	if o.env.DryRun() {
-		out.Line("would delete %s from %s", email, g.Placement.EnvironmentName)
-		return nil
+		out.Line("would delete %s from %s; nothing was changed", email, g.Placement.EnvironmentName)
+		return out.Result(userView{ID: found[0].ID, Email: email, Verified: found[0].EmailVerified}, func(*Printer) {})
 	}
 	if err := out.Confirm(ctx, "Delete "+email+" from "+g.Placement.EnvironmentName+"?"); err != nil {
 		return err

@@ -293,6 +293,19 @@ func (a *App) api(s Settings) *workos.Environment {
 
 func (a *App) keep(id string, t workos.AuthenticateResponse) error {
 	s := session{user: t.User, access: t.AccessToken.Secret(), refresh: t.RefreshToken.Secret(), method: t.AuthenticationMethod}
+	if err := s.readClaims(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.sessions) >= maxSessions {
+		clear(a.sessions)
+	}
+	a.sessions[id] = s
+	return nil
+}
+
+func (s *session) readClaims() error {
 	parts := strings.Split(s.access.Reveal(), ".")
 	if len(parts) != 3 {
 		return fault.New(fault.Unavailable, "The access token is not a JWT.")
@@ -304,12 +317,6 @@ func (a *App) keep(id string, t workos.AuthenticateResponse) error {
 	if err != nil || s.claims.SessionID == "" {
 		return fault.Wrap(err, fault.Unavailable, "The access token names no session.")
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.sessions) >= maxSessions {
-		clear(a.sessions)
-	}
-	a.sessions[id] = s
 	return nil
 }
 

@@ -90,6 +90,10 @@ func keyTitle(keyType string) string {
 	return "key of a custom deployment"
 }
 
+// VariablesPlace says where the variables of builds of this kind are set on
+// this platform, for a message that names a missing one.
+func (b *Build) VariablesPlace() string { return keyPlace(b.Host, b.Kind) }
+
 // keyPlace says where variables of one kind of build are set.
 func keyPlace(h Host, k Kind) string {
 	switch h {

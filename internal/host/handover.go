@@ -61,7 +61,7 @@ func HandOverFor(h Host, framework string) HandOver {
 			what = "Vercel packs the functions of React Router after the build command, so only a generated server module could carry run-time values"
 		}
 		ho.Sentence = "The build command gets the values, server code at run time does not yet: " + what + ", which Berth does not write yet."
-		ho.Advice = shared + "once in the project's Preview environment; a preset value beats any .env file."
+		ho.Advice = shared + "once in the project's Preview environment. Every preview then shares that environment and its users, because Berth takes credentials that are set."
 	case Netlify:
 		ho.RunTime = DeployEnv
 		ho.Sentence = "The build command gets the values, functions and edge functions do not yet: on Netlify only a build plugin can attach variables to the deploy being built, and Berth has none yet."

@@ -69,6 +69,7 @@ var arrows = map[string][]string{
 
 	"examples":      {},
 	"layout":        {},
+	"torture":       {},
 	"scripts/check": {},
 	"e2e":           {},
 }

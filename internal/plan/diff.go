@@ -87,6 +87,7 @@ type Actual struct {
 	RedirectURIs     []workos.RedirectURI
 	Origins          []workos.CORSOrigin
 	OriginsRemovable bool // WorkOS cannot remove origins; a Berth server can
+	DefaultRemovable bool // nor the default redirect URI
 	Homepage         AppliedHomepage
 	JWTTemplate      string                   // "" when never set
 	Issuer           string                   // as set; "" is the server's own form
@@ -202,7 +203,7 @@ func (d *differ) redirectURIs() {
 		if !there || slices.Contains(want, uri) || slices.Contains(d.Others.RedirectURIs, uri) {
 			continue
 		}
-		if u.Default {
+		if u.Default && !d.actual.DefaultRemovable {
 			d.note(RedirectURI, uri, "no longer wanted, but the environment's default redirect URI cannot be removed; choose another default in the dashboard")
 			continue
 		}
@@ -288,8 +289,11 @@ func (d *differ) issuer() {
 	if d.Issuer == nil || d.Issuer.Value == d.actual.Issuer {
 		return
 	}
-	d.change(Change{Action: Set, Resource: Issuer, Name: string(Issuer), Before: d.actual.Issuer, After: d.Issuer.Value,
-		Reason: "auth.config names it"})
+	c := Change{Action: Set, Resource: Issuer, Name: string(Issuer), Before: d.actual.Issuer, After: d.Issuer.Value, Reason: "auth.config names it"}
+	if c.After == "" {
+		c.Reason = "back to the server's own, which auth.config names"
+	}
+	d.change(c)
 }
 
 func (d *differ) variables() {

@@ -80,6 +80,8 @@ func (c Change) line(width int, s *Style) string {
 	switch {
 	case c.Resource == File || c.Resource == AuthConfig:
 		// the reason says which lines change
+	case c.Resource == Issuer && c.After == "":
+		// the reason says where it goes
 	case c.Action == Set && before != "" && before != after:
 		detail = colon + clean(before) + " -> " + clean(after)
 	case c.Action == Set && c.Secret:

@@ -31,8 +31,33 @@ type Outcome struct {
 }
 
 // Apply does what the plan shows and keeps the ledger true around it. With
-// nothing to change it writes nothing, not even to the ledger.
+// nothing to change it writes nothing, not even to the ledger. When another run
+// releases the deployment meanwhile it begins again, with a new claim.
 func (c *Connection) Apply(ctx context.Context, p *Prepared) (*Outcome, error) {
+	var out *Outcome
+	begun := false
+	err := again(ctx, func() (bool, error) {
+		if begun {
+			fresh, err := c.Prepare(ctx, p.Request)
+			if err != nil {
+				return false, err
+			}
+			fresh.made = p.made
+			*p = *fresh
+		}
+		var err error
+		out, err = p.apply(ctx)
+		if out != nil {
+			out.Replanned = out.Replanned || begun
+		}
+		begun = true
+		return err != nil && c.overtaken(ctx, p, err), err
+	})
+	return out, err
+}
+
+func (p *Prepared) apply(ctx context.Context) (*Outcome, error) {
+	c := p.conn
 	if p.Idle != "" {
 		return &Outcome{Report: &plan.Report{}}, nil
 	}
@@ -43,14 +68,11 @@ func (c *Connection) Apply(ctx context.Context, p *Prepared) (*Outcome, error) {
 		return &Outcome{Plan: p.Plan, Report: &plan.Report{Notes: p.Plan.Notes}, Environment: p.environment(), BackendName: p.backend.Name}, nil
 	}
 	shown := p.Plan
-	grant, err := c.Ledger.PutClaim(ctx, p.claim)
+	grant, err := p.putClaim(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p.backend, err = p.backend.Open(ctx); err != nil {
-		return nil, err
-	}
-	if grant.Placement.Bound() != p.grant.Placement.Bound() || !sameEntries(grant, p.grant) {
+	if grant.Reread || grant.Placement.Bound() != p.grant.Placement.Bound() || !sameEntries(grant, p.grant) {
 		p.grant = grant
 		p.Plan = plan.Plan{Warnings: shown.Warnings[:0:0]}
 		if err := p.want(); err != nil {
@@ -65,6 +87,9 @@ func (c *Connection) Apply(ctx context.Context, p *Prepared) (*Outcome, error) {
 		}
 	}
 	p.grant = grant
+	if p.backend, err = p.backend.Open(ctx); err != nil {
+		return nil, err
+	}
 	out := &Outcome{Plan: p.Plan, Changed: true, Replanned: len(p.Plan.Changes) != len(shown.Changes), BackendName: p.backend.Name}
 	run := &run{conn: c, prepared: p, grant: grant}
 	targets := plan.Targets{Provisioner: run, Files: run, Hooks: plan.Hooks{Intent: run.intent, Outcome: run.outcome, Claimed: run.claimed}}
@@ -89,10 +114,28 @@ func (c *Connection) Apply(ctx context.Context, p *Prepared) (*Outcome, error) {
 	return out, nil
 }
 
-// sameEntries reports whether the ledger's answer is what the plan was made from.
+// putClaim records the claim, after it has ended what another run of a release
+// of the same deployment left. Entries that this run had added under a claim
+// that was released meanwhile are recorded again as Berth's own.
+func (p *Prepared) putClaim(ctx context.Context) (*claim.Grant, error) {
+	if p.grant.Claim.ID == "" && p.claim.Mode == claim.Shared {
+		if err := p.conn.finishReleases(ctx, p.Request); err != nil {
+			return nil, err
+		}
+	}
+	grant, err := p.conn.Ledger.PutClaim(ctx, p.claim)
+	if err != nil || p.made.Empty() {
+		return grant, err
+	}
+	return grant, p.conn.Ledger.Intend(ctx, grant.Claim.ID, p.made.Normal())
+}
+
+// sameEntries reports whether the ledger's answer is what the plan was made
+// from. What others want may have changed: it is asked again before anything
+// is removed.
 func sameEntries(a, b *claim.Grant) bool {
-	return a.Claim.Entries().Equal(b.Claim.Entries()) && a.Others.Equal(b.Others) && a.Owned.Equal(b.Owned) &&
-		a.Placement.HomepageURL == b.Placement.HomepageURL && (b.Placement.ID == "" || a.Placement.ID == b.Placement.ID)
+	return a.Claim.Entries().Equal(b.Claim.Entries()) && a.Owned.Equal(b.Owned) && a.Placement.HomepageURL == b.Placement.HomepageURL &&
+		(b.Placement.ID == "" || a.Placement.ID == b.Placement.ID) && (b.Claim.ID == "" || a.Claim.ID == b.Claim.ID)
 }
 
 // environment returns what a child process gets to know.
@@ -143,7 +186,12 @@ func (r *run) outcome(_ context.Context, res plan.Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := res.State == plan.Done || res.State == plan.AlreadyThere
+	made := &r.prepared.made
 	switch {
+	case res.Change.Action == plan.Add && res.Change.Resource == plan.RedirectURI:
+		made.RedirectURIs = append(made.RedirectURIs, res.Change.Name)
+	case res.Change.Action == plan.Add && res.Change.Resource == plan.CORSOrigin:
+		made.CORSOrigins = append(made.CORSOrigins, res.Change.Name)
 	case res.Change.Action == plan.Remove && res.Change.Resource == plan.RedirectURI && gone:
 		r.removed.RedirectURIs = append(r.removed.RedirectURIs, res.Change.Name)
 	case res.Change.Action == plan.Remove && res.Change.Resource == plan.CORSOrigin && gone:
@@ -154,25 +202,41 @@ func (r *run) outcome(_ context.Context, res plan.Result) error {
 	return nil
 }
 
-// claimed asks the ledger whether another deployment wants an entry by now.
+// claimed asks the ledger whether a deployment wants an entry by now. That this
+// run's own claim was released meanwhile must not keep the answer from it.
 func (r *run) claimed(ctx context.Context, c plan.Change) (bool, error) {
+	var wanted claim.Entries
 	g, err := r.conn.Ledger.Claim(ctx, r.grant.Claim.Deployment)
-	if err != nil {
+	switch {
+	case err == nil && g.Placement.ID == r.grant.Placement.ID:
+		wanted = claim.Union(g.Others, g.Claim.Entries())
+	case err == nil || fault.Is(err, fault.NotFound):
+		all, err := r.conn.Ledger.Claims(ctx, "")
+		if err != nil {
+			return false, err
+		}
+		for _, other := range all {
+			if other.Placement.ID == r.grant.Placement.ID && other.Claim.State != claim.Releasing {
+				wanted = claim.Union(wanted, other.Claim.Entries())
+			}
+		}
+	default:
 		return false, err
 	}
-	wanted := claim.Union(g.Others, g.Claim.Entries())
 	return slices.Contains(wanted.RedirectURIs, c.Name) || slices.Contains(wanted.CORSOrigins, c.Name), nil
 }
 
 func (r *run) configurator(g *claim.Grant) plan.Configurator {
-	return &configurator{WorkOS: plan.WorkOS{Client: r.conn.environment(g.Placement.ClientID, g.APIKey)}, ledger: r.conn.Ledger, clientID: g.Placement.ClientID}
+	return &configurator{WorkOS: plan.WorkOS{Client: r.conn.environment(g.Placement.ClientID, g.APIKey)}, ledger: r.conn.Ledger, clientID: g.Placement.ClientID, embedded: r.conn.Embedded}
 }
 
-// configurator configures an environment; the issuer goes over Berth's own protocol.
+// configurator configures an environment. What the vendor has no call for goes
+// over Berth's own protocol: the issuer, and removing a default redirect URI.
 type configurator struct {
 	plan.WorkOS
 	ledger   *berth.Client
 	clientID string
+	embedded bool
 }
 
 // Configure implements plan.Configurator.
@@ -181,7 +245,14 @@ func (c *configurator) Configure(ctx context.Context, change plan.Change) (worko
 		issuer := plan.WithClientID(change.After, c.clientID)
 		return workos.Outcome{State: workos.Done}, c.ledger.PatchEnvironment(ctx, c.clientID, berth.EnvironmentPatch{Issuer: &issuer})
 	}
-	return c.WorkOS.Configure(ctx, change)
+	out, err := c.WorkOS.Configure(ctx, change)
+	if !c.embedded || out.State != workos.NotRemovable {
+		return out, err
+	}
+	if change.Resource == plan.RedirectURI { // the default one
+		return workos.Outcome{State: workos.Done}, c.ledger.PatchEnvironment(ctx, c.clientID, berth.EnvironmentPatch{RemoveRedirectURIs: []string{change.Name}})
+	}
+	return workos.Outcome{State: workos.AlreadyGone}, nil // a Berth server removes any origin: another run has
 }
 
 // Provision implements plan.Provisioner. The idempotency keys come from the
@@ -199,15 +270,19 @@ func (r *run) Provision(ctx context.Context, c plan.Change) (plan.Provisioned, e
 	if err != nil {
 		return plan.Provisioned{}, err
 	}
-	bound, err := r.conn.Ledger.Bind(ctx, pl.ID, berth.BindRequest{EnvironmentID: env.ID, ClientID: env.ClientID, APIKey: key.Value.Secret().Reveal()})
-	if err != nil {
-		return plan.Provisioned{}, err
+	bound, bindErr := r.conn.Ledger.Bind(ctx, pl.ID, berth.BindRequest{EnvironmentID: env.ID, ClientID: env.ClientID, APIKey: key.Value.Secret().Reveal()})
+	if bindErr != nil && !fault.Is(bindErr, fault.NotFound) {
+		return plan.Provisioned{}, bindErr
 	}
 	if bound.EnvironmentID != env.ID {
-		// Another run of this deployment was faster: its environment counts.
+		// Another run of this deployment was faster, and its environment counts,
+		// or the deployment was released meanwhile.
 		if _, err := r.conn.Platform.DeleteEnvironment(ctx, r.conn.TeamID, env.ID); err != nil {
 			return plan.Provisioned{}, err
 		}
+	}
+	if bindErr != nil {
+		return plan.Provisioned{}, bindErr
 	}
 	if r.grant, err = r.conn.Ledger.Claim(ctx, r.grant.Claim.Deployment); err != nil {
 		return plan.Provisioned{}, err

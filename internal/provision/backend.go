@@ -115,7 +115,8 @@ func (c *Connection) backendOfKey(ctx context.Context, r Request, key convex.Key
 		return c.deployment(key.DeploymentName, url, key.Value, false)
 	case convex.ClassPreview:
 		if r.Kind != claim.Preview {
-			return nil, fault.New(fault.Invalid, "%s is a preview key, and this is a %s deployment", DeployKeyVar, r.Kind).WithCode("wrong_deploy_key")
+			return nil, fault.New(fault.Invalid, "%s is a preview key, and this is a %s deployment", DeployKeyVar, r.Kind).
+				WithFix("unset %s here; a preview key belongs into preview builds", DeployKeyVar).WithCode("wrong_deploy_key")
 		}
 		project := convex.BySlugs(key.Team, key.Project)
 		name := r.Branch

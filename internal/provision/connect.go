@@ -34,6 +34,7 @@ type Connection struct {
 	APIBase  string // AuthKit API base of the environments
 	Embedded bool   // they live on a Berth server
 	Title    string // WorkOS, or the server's address
+	From     string // where the server was named, "" for WorkOS
 	Given    *Given // credentials of an environment that a person made, if any were found
 	Notes    []string
 	Observe  func(method, path string, status int)
@@ -54,6 +55,7 @@ type Places struct {
 	Server, ServerFrom string        // Berth server
 	Token              secret.String // its team token
 	Ledger             http.Handler  // keeps claims when no server does; may be nil
+	SetIn              string        // where the variables of this build are set; "" on a developer's machine
 	PlatformID         string
 	PlatformSecret     secret.String
 	PlatformTeam       string
@@ -84,10 +86,9 @@ func Connect(ctx context.Context, p Places) (*Connection, error) {
 		}
 	} else if p.Ledger != nil {
 		c.Ledger = &berth.Client{Wire: &wire.Client{Base: "http://ledger", Name: "the ledger on this machine", HTTP: &http.Client{Transport: inProcess{p.Ledger}}}}
-		c.Notes = append(c.Notes, "claims are recorded on this machine only; set "+ServerVar+" to share them with other machines and builds")
+		c.Notes = append(c.Notes, ledgerNote(p.SetIn))
 	} else {
-		return nil, fault.New(fault.NeedsPerson, "there is no Berth server and no WorkOS credential").
-			WithFix("start a server with `berth serve`, or set %s and %s, or set %s and %s of an existing WorkOS environment", ServerVar, TokenVar, ClientIDVar, APIKeyVar).WithCode("no_connection")
+		return nil, noConnection(p.SetIn)
 	}
 	if platform {
 		var err error
@@ -100,6 +101,24 @@ func Connect(ctx context.Context, p Places) (*Connection, error) {
 	}
 	c.Ledger.Wire.Observe = p.Observe
 	return c, nil
+}
+
+// ledgerNote says what it means that no server keeps the claims.
+func ledgerNote(setIn string) string {
+	if setIn != "" {
+		return "no Berth server keeps the claims of this build: berth prune will not find what it registers (set " + ServerVar + " and " + TokenVar + " in " + setIn + ")"
+	}
+	return "claims are recorded on this machine only; set " + ServerVar + " to share them with other machines and builds"
+}
+
+// noConnection names what is missing and where to set it (R40).
+func noConnection(setIn string) error {
+	if setIn != "" {
+		return fault.New(fault.NeedsPerson, "this build has no Berth server and no WorkOS credentials: %s and %s are not set, and neither are %s and %s", ServerVar, TokenVar, ClientIDVar, APIKeyVar).
+			WithFix("set one of the two pairs in %s", setIn).WithCode("no_connection")
+	}
+	return fault.New(fault.NeedsPerson, "there is no Berth server yet and no WorkOS credential").
+		WithFix("start a server with `berth serve` (`berth dev` does it by itself), or set %s and %s, or set %s and %s of an existing WorkOS environment", ServerVar, TokenVar, ClientIDVar, APIKeyVar).WithCode("no_connection")
 }
 
 func missing(unset map[string]bool) string {
@@ -117,7 +136,7 @@ func missing(unset map[string]bool) string {
 func (c *Connection) useServer(ctx context.Context, p Places, platform bool) error {
 	if p.Token == "" {
 		return fault.New(fault.Unauthenticated, "there is no token for the server %s", p.Server).
-			WithFix("set %s to a team token of that server (berth serve token)", TokenVar)
+			WithFix("set %s to a team token of that server (berth serve token)%s", TokenVar, in(p.SetIn)).WithCode("token_missing")
 	}
 	c.Ledger = berth.New(strings.TrimRight(p.Server, "/"), p.Token)
 	c.Ledger.Wire.Observe = p.Observe
@@ -135,10 +154,18 @@ func (c *Connection) useServer(ctx context.Context, p Places, platform bool) err
 			return err
 		}
 	}
-	c.APIBase, c.Embedded, c.Title, c.TeamID = me.BaseURL, true, me.BaseURL, me.TeamID
+	c.APIBase, c.Embedded, c.Title, c.From, c.TeamID = me.BaseURL, true, me.BaseURL, p.ServerFrom, me.TeamID
 	c.Platform, err = workos.NewPlatform(workos.PlatformOptions{Wire: wire.Client{Base: strings.TrimRight(p.Server, "/"), Name: "the Berth server", Observe: p.Observe},
 		Bearer: p.Token, RepeatCreates: true})
 	return err
+}
+
+// in is " in " and the place, or nothing.
+func in(place string) string {
+	if place == "" {
+		return ""
+	}
+	return " in " + place
 }
 
 // onServer reports whether a client ID is one of the Berth server's environments.
@@ -161,6 +188,7 @@ func (c *Connection) with(ctx context.Context, g *Given) (*Connection, error) {
 	if err != nil || known {
 		return &out, err
 	}
+	out.From = ""
 	out.APIBase, out.Title, out.Embedded, out.Platform, out.TeamID = workos.DefaultBase, "WorkOS", false, nil, ""
 	return &out, nil
 }

@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
@@ -36,6 +38,11 @@ func (s Source) partial() string {
 	return ""
 }
 
+// Given returns the source's credentials for a connection.
+func (s Source) Given() *Given {
+	return &Given{ClientID: s.ClientID, APIKey: s.APIKey, From: the(s.Place)}
+}
+
 // Effective returns the first source that has credentials, or nil. Half of a
 // pair is an error that names the other half: the pair always comes from one
 // place, or dev and prod would mix.
@@ -44,7 +51,7 @@ func Effective(sources []Source) (*Source, error) {
 		s := &sources[i]
 		if name := s.partial(); name != "" {
 			other := map[string]string{ClientIDVar: APIKeyVar, APIKeyVar: ClientIDVar}[name]
-			return nil, fault.New(fault.Invalid, "%s is set in the %s, but %s is not", other, s.Place, name).
+			return nil, fault.New(fault.Invalid, "%s is set in %s, but %s is not", other, the(s.Place), name).
 				WithFix("set both there, or neither").WithCode("credentials_incomplete")
 		}
 		if s.ClientID != "" {
@@ -85,7 +92,38 @@ type Explained struct {
 	From   string   `json:"from"`            // effective place, "" when nothing has it
 	Value  string   `json:"value,omitempty"` // of what is no secret
 	Others []string `json:"also_in,omitempty"`
-	Differ bool     `json:"differs,omitempty"` // another place has another value
+	Differ []string `json:"differs_in,omitempty"` // those of Others that have another value
+
+	// Expected is the value that the deployment needs, when it is another one.
+	// Only variables that the app's own code reads have it.
+	Expected string `json:"expected,omitempty"`
+}
+
+// Mismatch says in one sentence which places disagree (R38), "" when none do.
+func (e Explained) Mismatch() string {
+	switch {
+	case e.Expected != "":
+		return e.Name + " in " + the(e.From) + " is " + e.Value + ", but " + ClientIDVar + " is " + e.Expected + ": the app would sign in elsewhere"
+	case len(e.Differ) == 0:
+		return ""
+	}
+	value := ""
+	if e.Value != "" {
+		value = " (" + e.Value + ")"
+	}
+	places := make([]string, len(e.Differ))
+	for i, place := range e.Differ {
+		places[i] = the(place)
+	}
+	return e.Name + " is another one in " + strings.Join(places, " and in ") + " than in " + the(e.From) + value + ", which counts"
+}
+
+// the is a place within a sentence.
+func the(place string) string {
+	if place == FromEnvLocal {
+		return place
+	}
+	return "the " + place
 }
 
 // Explain says where the credentials of a deployment come from.
@@ -112,33 +150,68 @@ func (c *Connection) Explain(ctx context.Context, r Request) ([]Explained, error
 	if g != nil && g.Placement.Bound() {
 		sources = append(sources, Source{Place: FromLedger, ClientID: g.Placement.ClientID, APIKey: g.APIKey})
 	}
-	return explain(sources), nil
+	out := explain(sources)
+	public, err := c.public(r, out[0])
+	if err != nil || public == nil {
+		return out, err
+	}
+	return append(out, *public), nil
 }
 
+// explain compares the places, which are in order.
 func explain(sources []Source) []Explained {
 	client, key := Explained{Name: ClientIDVar}, Explained{Name: APIKeyVar}
-	var firstKey secret.String
+	var first secret.String
 	for _, s := range sources {
-		note := func(e *Explained, set, differs bool) {
-			switch {
-			case !set:
-			case e.From == "":
-				e.From = s.Place
-			default:
-				e.Others = append(e.Others, s.Place)
-				e.Differ = e.Differ || differs
-			}
-		}
-		note(&client, s.ClientID != "", s.ClientID != client.Value)
+		client.note(s.Place, s.ClientID != "", s.ClientID != client.Value)
 		if client.Value == "" {
 			client.Value = s.ClientID
 		}
-		note(&key, s.APIKey != "", s.APIKey != firstKey)
-		if firstKey == "" {
-			firstKey = s.APIKey
+		key.note(s.Place, s.APIKey != "", s.APIKey != first)
+		if first == "" {
+			first = s.APIKey
 		}
 	}
 	return []Explained{client, key}
+}
+
+func (e *Explained) note(place string, set, differs bool) {
+	switch {
+	case !set:
+	case e.From == "":
+		e.From = place
+	default:
+		e.Others = append(e.Others, place)
+		if differs {
+			e.Differ = append(e.Differ, place)
+		}
+	}
+}
+
+// public explains the variable from which the app's own code takes the client
+// ID, where it has a name of its own. It is nil where there is none.
+func (c *Connection) public(r Request, effective Explained) (*Explained, error) {
+	name := r.App.Framework.ClientID
+	if name == "" || name == ClientIDVar || r.Kind != claim.Dev {
+		return nil, nil
+	}
+	file, err := r.App.ReadEnvFile(r.App.EnvPath())
+	if err != nil {
+		return nil, err
+	}
+	e := &Explained{Name: name}
+	process, _ := r.Lookup(name)
+	local, _ := file.Lookup(name)
+	for _, s := range []Source{{Place: FromProcess, ClientID: process}, {Place: FromEnvLocal, ClientID: local}} {
+		e.note(s.Place, s.ClientID != "", s.ClientID != e.Value)
+		if e.Value == "" {
+			e.Value = s.ClientID
+		}
+	}
+	if e.From != "" && effective.Value != e.Value {
+		e.Expected = effective.Value
+	}
+	return e, nil
 }
 
 // adopt looks for credentials that a person set on the deployment, when none
@@ -162,5 +235,16 @@ func (c *Connection) adopt(ctx context.Context, r Request, grant *claim.Grant) (
 	if err != nil || s == nil {
 		return c, err
 	}
-	return c.with(ctx, &Given{ClientID: s.ClientID, APIKey: s.APIKey, From: "the " + s.Place})
+	if ours, err := c.made(ctx, s.ClientID); ours || err != nil {
+		return c, err // left by a deployment whose release is under way
+	}
+	return c.with(ctx, s.Given())
+}
+
+// made reports whether the environment of a client ID is one that Berth made
+// for a claim, be it one that is being released: its credentials in a
+// deployment's variables were not set by a person.
+func (c *Connection) made(ctx context.Context, clientID string) (bool, error) {
+	all, err := c.Ledger.Claims(ctx, "")
+	return slices.ContainsFunc(all, func(g claim.Grant) bool { return g.Placement.Owned && g.Placement.ClientID == clientID }), err
 }

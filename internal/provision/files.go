@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func (p *Prepared) files(ctx context.Context, d *plan.Desired, actual *plan.Actu
 	if change, moved, err := p.movedPort(cfg); err != nil {
 		return err
 	} else if moved {
-		add(change, false, "the web server listens on "+r.RealPort.Where)
+		add(change, false, fmt.Sprintf("port %d", r.RealPort.Number))
 	}
 	if p.Config.Section(project.Dev).LocalEnvVarsOff {
 		return nil

@@ -2,15 +2,11 @@ package provision
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/berthdev/berth/internal/authconfig"
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/host"
@@ -103,7 +99,35 @@ func (p *Prepared) findPlacement(ctx context.Context) error {
 	if p.claim.Mode == claim.Shared && c.Given != nil && (grant == nil || !grant.Placement.Owned) {
 		p.claim.Given = &claim.Given{ClientID: c.Given.ClientID, APIKey: c.Given.APIKey}
 	}
-	return nil
+	if grant == nil && p.claim.Mode == claim.Shared {
+		p.peer, err = c.peer(ctx, p.claim)
+	}
+	return err
+}
+
+// peer returns a claim of another deployment on the shared environment that a
+// new claim will get, nil when nobody has it yet: the plan then shows what is
+// there instead of an environment to make.
+func (c *Connection) peer(ctx context.Context, r claim.Request) (*claim.Grant, error) {
+	all, err := c.Ledger.Claims(ctx, r.Project)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(g claim.Grant) bool {
+		return g.Placement.Slot == r.Slot(1) && g.Placement.Bound() && g.Placement.APIBase == r.APIBase && g.Claim.State != claim.Releasing
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	g, err := c.Ledger.Claim(ctx, all[i].Claim.Deployment) // the list has no keys
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.Others, g.OtherLive, g.Superseded = claim.Union(g.Others, g.Claim.Entries()), g.OtherLive+1, claim.Entries{}
+	return g, nil
 }
 
 // credentials returns what is known of the environment's credentials.
@@ -162,6 +186,9 @@ func (p *Prepared) current() *claim.Claim {
 
 // claimed keeps the merged claim for the diff.
 func (p *Prepared) claimed(c claim.Claim) {
+	if p.grant == nil && p.peer != nil {
+		p.grant = p.peer
+	}
 	if p.grant == nil {
 		p.grant = &claim.Grant{Placement: claim.Placement{State: "wanted", Mode: p.claim.Mode, EnvironmentName: p.claim.EnvironmentName(1), APIBase: p.claim.APIBase}}
 		if p.claim.Given != nil {
@@ -233,9 +260,10 @@ func hasRole(b *host.Build, origin string, roles ...host.Role) bool {
 func (p *Prepared) diff(ctx context.Context) error {
 	r, g := p.Request, p.grant
 	entries := g.Claim.Entries()
+	ours := g.Owned.Without(g.Removing) // one run removes an entry, not each of many at once
 	d := plan.Desired{
 		Target: plan.Target{Deployment: r.Title(), Environment: g.Placement.EnvironmentName, Server: p.conn.Title, Placement: plan.Placement(g.Placement.Mode)},
-		Ours:   plan.Ours{RedirectURIs: g.Owned.RedirectURIs, Origins: g.Owned.CORSOrigins},
+		Ours:   plan.Ours{RedirectURIs: ours.RedirectURIs, Origins: ours.CORSOrigins},
 		Others: plan.Others{RedirectURIs: g.Others.RedirectURIs, Origins: g.Others.CORSOrigins},
 	}
 	section := p.Config.Section(project.Kind(r.Kind))
@@ -247,9 +275,13 @@ func (p *Prepared) diff(ctx context.Context) error {
 		}
 	}
 	if g.Placement.HomepageClaim != "" && g.Placement.HomepageClaim != g.Claim.ID && g.OtherLive > 0 {
-		d.Others.Homepage = g.Placement.HomepageURL
+		d.Others.Homepage, d.Others.HomepageBy = g.Placement.HomepageURL, "another deployment"
 	}
-	actual := plan.Actual{OriginsRemovable: p.conn.Embedded, Homepage: plan.AppliedHomepage{Value: g.Placement.HomepageURL, Known: g.Placement.HomepageURL != ""}}
+	if p.Problems = plan.Check(d, plan.Kind(r.Kind), p.keys()); p.Refused() != nil {
+		p.Plan.Target = d.Target
+		return nil // nothing is asked with a key that must not be used here
+	}
+	actual := plan.Actual{OriginsRemovable: p.conn.Embedded, DefaultRemovable: p.conn.Embedded, Homepage: plan.AppliedHomepage{Value: g.Placement.HomepageURL, Known: g.Placement.HomepageURL != ""}}
 	if g.Placement.Bound() {
 		found, err := plan.Read(ctx, p.conn.environment(g.Placement.ClientID, g.APIKey), d)
 		if err != nil {
@@ -266,7 +298,6 @@ func (p *Prepared) diff(ctx context.Context) error {
 	if err := p.files(ctx, &d, &actual); err != nil {
 		return err
 	}
-	p.Problems = plan.Check(d, plan.Kind(r.Kind), p.keys())
 	warnings := p.Plan.Warnings
 	p.Plan = plan.Diff(d, actual)
 	p.Plan.Warnings = append(warnings, p.Plan.Warnings...)
@@ -276,7 +307,31 @@ func (p *Prepared) diff(ctx context.Context) error {
 		}
 	}
 	if g.Placement.Mode == claim.Shared && g.OtherLive > 0 {
-		p.Plan.Warnings = append(p.Plan.Warnings, fmt.Sprintf("users are shared with %s", others(g.OtherLive)))
+		p.Plan.Warnings = append(p.Plan.Warnings, "users are shared with "+others(g.OtherLive))
+		if r.Kind == claim.Dev {
+			return p.otherPeople(ctx)
+		}
+	}
+	return nil
+}
+
+// otherPeople warns when somebody else develops on the same environment (R49).
+// It can happen only with an environment that a person made and gave to both:
+// one that Berth makes belongs to one worktree of one machine.
+func (p *Prepared) otherPeople(ctx context.Context) error {
+	all, err := p.conn.Ledger.Claims(ctx, "")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, g := range all {
+		if g.Placement.ClientID == p.grant.Placement.ClientID && g.Claim.Kind == claim.Dev && g.Claim.State != claim.Releasing && g.Claim.Deployment != p.Request.Deployment() {
+			names = append(names, orText(g.Claim.Owner, "somebody")+" ("+g.Claim.Deployment+")")
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		p.Plan.Warnings = append(p.Plan.Warnings, "another checkout develops on the same environment: "+strings.Join(names, ", ")+"; give each developer one of their own")
 	}
 	return nil
 }
@@ -290,6 +345,9 @@ func others(n int) string {
 
 func (p *Prepared) keys() plan.Keys {
 	_, _, key := p.credentials()
+	if g := p.conn.Given; key == "" && g != nil {
+		key = g.APIKey // before the placement is decided
+	}
 	k := plan.Keys{EnvironmentType: p.Config.Section(project.Kind(p.Request.Kind)).EnvironmentType}
 	if key != "" {
 		k.API = workos.KeyKind(key)
@@ -309,151 +367,4 @@ func (p *Prepared) keys() plan.Keys {
 		}
 	}
 	return k
-}
-
-// backendState adds the deployment's variables and auth configuration.
-func (p *Prepared) backendState(ctx context.Context, d *plan.Desired, actual *plan.Actual) error {
-	b, err := p.conn.backend(ctx, p.Request)
-	if err != nil {
-		return err
-	}
-	p.backend = b
-	switch {
-	case b.Deployment != nil:
-		vars, err := b.Deployment.ListVariables(ctx)
-		if err != nil && !fault.Is(err, fault.Denied) {
-			return err
-		}
-		if err == nil {
-			actual.Variables = map[string]secret.String{}
-			for k, v := range vars {
-				actual.Variables[k] = secret.String(v)
-			}
-		} else {
-			p.Plan.Warnings = append(p.Plan.Warnings, fault.From(err).Message)
-		}
-	case b.open != nil:
-		actual.Variables = map[string]secret.String{}
-	default:
-		p.Plan.Warnings = append(p.Plan.Warnings, b.Why)
-		return nil
-	}
-	clientID, environmentID, key := p.credentials()
-	pending := !p.bound()
-	d.Variables = append(d.Variables, plan.DesiredVariable{Name: ClientIDVar, Value: secret.String(clientID), Pending: pending},
-		plan.DesiredVariable{Name: APIKeyVar, Value: key, Secret: true, Pending: pending})
-	if pending || environmentID != "" {
-		d.Variables = append(d.Variables, plan.DesiredVariable{Name: EnvironmentIDVar, Value: secret.String(environmentID), Pending: pending})
-	}
-	if err := p.mismatch(actual); err != nil {
-		return err
-	}
-	return p.authConfig(ctx, d, actual)
-}
-
-// mismatch refuses to overwrite credentials of another environment that
-// somebody set on the deployment.
-func (p *Prepared) mismatch(actual *plan.Actual) error {
-	have := actual.Variables[ClientIDVar].Reveal()
-	clientID, _, _ := p.credentials()
-	if have == "" || have == clientID || p.backend.Embedded {
-		return nil
-	}
-	return fault.New(fault.Conflict, "%s has %s=%s, but %s is to use %s", p.backend.Title, ClientIDVar, have, p.Request.Title(), orText(clientID, "an environment of its own")).
-		WithFix("to keep that environment, give its %s and %s to this command; to replace it, remove the two variables from the deployment first", ClientIDVar, APIKeyVar).WithCode("client_id_mismatch")
-}
-
-func orText(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
-// placeholderClient stands for a client ID that is not known yet.
-const placeholderClient = "client_00000000000000000000000000"
-
-// authConfig adds the auth configuration of an embedded deployment, and the
-// issuer that the app's own auth.config expects.
-func (p *Prepared) authConfig(ctx context.Context, d *plan.Desired, actual *plan.Actual) error {
-	if !p.backend.Embedded {
-		if p.conn.Embedded && strings.HasPrefix(p.conn.APIBase, "http://") {
-			p.Plan.Warnings = append(p.Plan.Warnings, p.backend.Title+" cannot fetch the keys of "+p.conn.APIBase+", so it will refuse this server's tokens")
-		}
-		return nil
-	}
-	source, err := p.Request.App.ReadAuthConfig()
-	if fault.Code(err) == "auth-config-missing" {
-		p.Plan.Warnings = append(p.Plan.Warnings, "the app has no convex/auth.config.ts, so the backend will refuse every token; `berth init` writes one")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	d.AuthConfig, d.AuthConfigName = &source.Source, p.Request.App.Rel(source.Path)
-	if p.backend.Deployment != nil {
-		have, err := p.conn.Ledger.AuthConfig(ctx, p.backend.Name)
-		if err != nil {
-			return err
-		}
-		actual.AuthConfig = have.Source
-	}
-	if !p.conn.Embedded {
-		return nil // tokens come from another issuer, which is not ours to set
-	}
-	clientID, _, _ := p.credentials()
-	if clientID == "" {
-		clientID = placeholderClient
-	} else {
-		e, err := p.conn.Ledger.Environment(ctx, clientID)
-		if err != nil {
-			return err
-		}
-		if !e.IssuerIsOwn {
-			actual.Issuer = e.Issuer
-		}
-	}
-	env := map[string]string{"CONVEX_CLOUD_URL": p.conn.serverURL, "CONVEX_SITE_URL": p.conn.serverURL}
-	for k, v := range actual.Variables {
-		env[k] = v.Reveal()
-	}
-	env[ClientIDVar], env[APIKeyVar], env[EnvironmentIDVar] = clientID, "sk_test_placeholder", "environment_placeholder"
-	result, err := authconfig.Eval(ctx, source.Source, env)
-	if err != nil {
-		f := fault.From(err)
-		return fault.New(fault.Invalid, "%s: %s", p.Request.App.Rel(source.Path), f.Message).WithFix("%s", orText(f.Fix, "correct the file, or set the variable that it reads on the deployment")).WithCode(f.Code)
-	}
-	if issuer, ok := wantedIssuer(result.Providers, p.conn.APIBase, clientID); ok {
-		value := strings.ReplaceAll(issuer, placeholderClient, plan.ClientIDMark)
-		d.Issuer = &plan.Issuance{Value: value, Pending: value != issuer}
-	} else {
-		p.Plan.Warnings = append(p.Plan.Warnings, "no provider of "+p.Request.App.Rel(source.Path)+" fits tokens of this environment, so the backend will refuse them; see docs/auth-config.md")
-	}
-	return nil
-}
-
-// wantedIssuer returns the iss that the first fitting provider expects: the
-// server's own form ("") or the vendor's, which unmodified templates name.
-func wantedIssuer(providers []authconfig.Provider, base, clientID string) (string, bool) {
-	own, vendor := base+"/user_management/"+clientID, workos.DefaultBase+"/user_management/"+clientID
-	for _, p := range providers {
-		if p.Kind != authconfig.CustomJWT || p.ApplicationID != nil {
-			continue
-		}
-		switch strings.TrimRight(p.Issuer, "/") {
-		case own:
-			return "", true
-		case vendor:
-			return vendor, true
-		}
-	}
-	return "", false
-}
-
-// cookiePassword is a stable secret of one deployment for sealing session
-// cookies: redeploying must not sign everybody out.
-func cookiePassword(key secret.String, deployment string) string {
-	mac := hmac.New(sha256.New, []byte(key.Reveal()))
-	mac.Write([]byte("cookie password of " + deployment))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -63,7 +63,7 @@ func (r Request) Title() string {
 	case r.Kind == claim.Preview:
 		return r.Project + " preview " + r.Branch
 	case r.Owner != "":
-		return r.Project + " dev (" + r.Owner + ")"
+		return r.Project + " dev of " + r.Owner
 	default:
 		return r.Project + " dev"
 	}
@@ -82,10 +82,11 @@ type Prepared struct {
 	conn     *Connection
 	claim    claim.Request
 	grant    *claim.Grant // nil when there is no claim yet
+	peer     *claim.Grant // of another deployment on the same shared environment, when there is no claim yet
 	renewed  bool         // the claim has to be written
 	backend  *Backend
 	resolved *project.Resolved
-	issuer   string
+	made     claim.Entries // added by this run
 }
 
 // Refused returns the first problem that forbids to apply, as an error.
@@ -185,18 +186,49 @@ func serverVars(fw project.Framework, base string, embedded bool) []project.Temp
 }
 
 // Prepare makes the plan for a request. It reads and writes nothing.
-func (c *Connection) Prepare(ctx context.Context, r Request) (*Prepared, error) {
-	p := &Prepared{Request: r, conn: c}
+func (c *Connection) Prepare(ctx context.Context, r Request) (p *Prepared, err error) {
+	err = again(ctx, func() (bool, error) {
+		p = &Prepared{Request: r, conn: c}
+		err := p.prepare(ctx)
+		return err != nil && c.overtaken(ctx, p, err), err
+	})
+	return p, err
+}
+
+func (p *Prepared) prepare(ctx context.Context) error {
 	if err := p.readConfig(); err != nil || p.Idle != "" {
-		return p, err
+		return err
+	}
+	if err := CheckKeys(p.Request, p.conn.Given); err != nil {
+		return err
 	}
 	if err := p.findPlacement(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.want(); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.diff(ctx)
+	return p.diff(ctx)
+}
+
+// CheckKeys refuses credentials of the wrong kind by what can be known without
+// using them (R39, R82). given may be nil. What convex.json cannot be read for
+// is left to Prepare.
+func CheckKeys(r Request, given *Given) error {
+	if r.App == nil {
+		return nil
+	}
+	cfg, err := r.App.ReadConfig()
+	if err != nil {
+		return nil
+	}
+	section := cfg.Section(project.Kind(r.Kind))
+	if section == nil {
+		return nil
+	}
+	p := &Prepared{Request: r, Config: cfg, conn: &Connection{Given: given}}
+	p.Problems = plan.Check(plan.Desired{}, plan.Kind(r.Kind), p.keys())
+	return p.Refused()
 }
 
 // convexKind is the type that the Convex control plane knows a kind by.

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/berthdev/berth/internal/claim"
@@ -17,19 +16,14 @@ type Verdict struct {
 	Reason string
 }
 
-// Judge decides for every claim of a project whether it may be released. It
-// writes nothing.
-func (c *Connection) Judge(ctx context.Context, project string, e claim.Evidence, now time.Time) ([]Verdict, error) {
-	grants, err := c.Ledger.Claims(ctx, project)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Verdict, len(grants))
-	for i, g := range grants {
+// Judge decides for every claim of a project whether it may be released.
+func Judge(claims []claim.Grant, e claim.Evidence, now time.Time) []Verdict {
+	out := make([]Verdict, len(claims))
+	for i, g := range claims {
 		dead, reason := claim.Dead(g.Claim, e, now)
 		out[i] = Verdict{Grant: g, Dead: dead, Reason: reason}
 	}
-	return out, nil
+	return out
 }
 
 // Removal is what releasing one claim came to.
@@ -56,23 +50,31 @@ func (c *Connection) Release(ctx context.Context, claimID string) (*Removal, err
 		return nil, err
 	}
 	out := &Removal{Deployment: rel.Claim.Deployment, Environment: rel.Placement.EnvironmentName, Removed: []string{}, Left: []Left{}}
-	var gone claim.Entries
+	here := c.Embedded && rel.Placement.APIBase == c.APIBase
 	switch {
+	case here:
+		// The server itself removes all of it, in one step with the claim.
+		out.Deleted = rel.DeleteEnvironment
+		if !rel.DeleteEnvironment {
+			out.Removed = append(append(out.Removed, rel.Remove.RedirectURIs...), rel.Remove.CORSOrigins...)
+		}
+		return out, c.Ledger.Released(ctx, claimID, rel.Remove)
 	case rel.DeleteEnvironment:
 		if err := c.deleteEnvironment(ctx, rel, out); err != nil {
 			return out, err
 		}
-		gone = rel.Remove
-	case rel.Placement.Bound():
-		if rel.Placement.APIBase != c.APIBase {
-			return out, fault.New(fault.Conflict, "the environment of %s is at %s, and this command works with %s", rel.Claim.Deployment, rel.Placement.APIBase, c.APIBase).
-				WithFix("run it with the settings that the deployment was made with")
-		}
-		if gone, err = c.removeEntries(ctx, rel, out); err != nil {
-			return out, err
-		}
+		return out, c.Ledger.Released(ctx, claimID, rel.Remove)
+	case !rel.Placement.Bound():
+		return out, c.Ledger.Released(ctx, claimID, claim.Entries{})
+	case rel.Placement.APIBase != c.APIBase:
+		return out, fault.New(fault.Conflict, "the environment of %s is at %s, and this command works with %s", rel.Claim.Deployment, rel.Placement.APIBase, c.APIBase).
+			WithFix("run it with the settings that the deployment was made with")
 	}
-	return out, c.Ledger.Released(ctx, claimID, gone)
+	r := &removal{conn: c, env: c.environment(rel.Placement.ClientID, rel.APIKey), release: rel, leased: c.now(), out: out}
+	if err := r.run(ctx); err != nil {
+		return out, err
+	}
+	return out, c.Ledger.Released(ctx, claimID, r.gone)
 }
 
 func (c *Connection) deleteEnvironment(ctx context.Context, rel *claim.Release, out *Removal) error {
@@ -96,49 +98,6 @@ func (c *Connection) deleteEnvironment(ctx context.Context, rel *claim.Release, 
 	}
 	out.Deleted = true
 	return nil
-}
-
-// removeEntries takes Berth's own entries out of a shared environment.
-func (c *Connection) removeEntries(ctx context.Context, rel *claim.Release, out *Removal) (claim.Entries, error) {
-	var gone claim.Entries
-	if rel.Remove.Empty() {
-		return gone, nil
-	}
-	env := c.environment(rel.Placement.ClientID, rel.APIKey)
-	uris, err := env.ListRedirectURIs(ctx)
-	if err != nil {
-		return gone, err
-	}
-	for _, uri := range rel.Remove.RedirectURIs {
-		i := slices.IndexFunc(uris, func(u workos.RedirectURI) bool { return u.URI == uri })
-		if i < 0 {
-			gone.RedirectURIs = append(gone.RedirectURIs, uri)
-			continue
-		}
-		outcome, err := env.DeleteRedirectURI(ctx, uris[i].ID)
-		if err != nil {
-			return gone, err
-		}
-		if outcome.State == workos.NotRemovable {
-			if c.Embedded {
-				out.Removed = append(out.Removed, uri) // the server itself removes it with the claim
-			} else {
-				out.Left = append(out.Left, Left{Name: uri, Reason: outcome.Reason})
-			}
-			continue
-		}
-		gone.RedirectURIs = append(gone.RedirectURIs, uri)
-		out.Removed = append(out.Removed, uri)
-	}
-	for _, origin := range rel.Remove.CORSOrigins {
-		if c.Embedded {
-			gone.CORSOrigins = append(gone.CORSOrigins, origin) // the server itself removes it with the claim
-			out.Removed = append(out.Removed, origin)
-			continue
-		}
-		out.Left = append(out.Left, Left{Name: origin, Reason: "WorkOS has no call that removes a CORS origin; remove it in the dashboard"})
-	}
-	return gone, nil
 }
 
 // Orphan is an environment that Berth made and that no deployment has.

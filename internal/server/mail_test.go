@@ -54,7 +54,6 @@ func TestSignUpProvesTheAddressWithACode(t *testing.T) {
 	}
 }
 
-
 func mailEnvironment(t testing.TB, s *server.Server) *store.Env {
 	t.Helper()
 	_, e := environment(t, s, "dev")

@@ -121,39 +121,41 @@ func (e *Env) DeleteCORSOrigin(ctx context.Context, id string) error {
 // step, the default redirect URI included: another one then becomes the
 // default. It is Berth's own clean-up, for entries recorded as Berth's.
 func (e *Env) RemoveEntries(ctx context.Context, uris, origins []string) error {
-	return e.db.write(ctx, func(tx *tx) error {
-		for _, uri := range uris {
-			if _, err := tx.exec("DELETE FROM redirect_uris WHERE environment_id = $1 AND uri = $2", e.ID, uri); err != nil {
-				return err
-			}
-		}
-		for _, origin := range origins {
-			if _, err := tx.exec("DELETE FROM cors_origins WHERE environment_id = $1 AND origin = $2", e.ID, origin); err != nil {
-				return err
-			}
-		}
-		var left []identity.RedirectURI
-		err := tx.rows("SELECT "+redirectColumns+" FROM redirect_uris WHERE environment_id = $1 ORDER BY id", func(s scanner) error {
-			r, err := scanRedirectURI(s)
-			left = append(left, r)
-			return err
-		}, e.ID)
-		if err != nil {
+	return e.db.write(ctx, func(tx *tx) error { return removeEntries(tx, e.Environment, uris, origins) })
+}
+
+func removeEntries(tx *tx, e identity.Environment, uris, origins []string) error {
+	for _, uri := range uris {
+		if _, err := tx.exec("DELETE FROM redirect_uris WHERE environment_id = $1 AND uri = $2", e.ID, uri); err != nil {
 			return err
 		}
-		for _, r := range left {
-			if r.Default {
-				return nil
-			}
+	}
+	for _, origin := range origins {
+		if _, err := tx.exec("DELETE FROM cors_origins WHERE environment_id = $1 AND origin = $2", e.ID, origin); err != nil {
+			return err
 		}
-		for _, r := range left {
-			if identity.CheckDefaultRedirectURI(r.URI, e.Production) == nil {
-				_, err := tx.exec("UPDATE redirect_uris SET is_default = 1 WHERE id = $1", r.ID)
-				return err
-			}
+	}
+	var left []identity.RedirectURI
+	err := tx.rows("SELECT "+redirectColumns+" FROM redirect_uris WHERE environment_id = $1 ORDER BY id", func(s scanner) error {
+		r, err := scanRedirectURI(s)
+		left = append(left, r)
+		return err
+	}, e.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range left {
+		if r.Default {
+			return nil
 		}
-		return nil
-	})
+	}
+	for _, r := range left {
+		if identity.CheckDefaultRedirectURI(r.URI, e.Production) == nil {
+			_, err := tx.exec("UPDATE redirect_uris SET is_default = 1 WHERE id = $1", r.ID)
+			return err
+		}
+	}
+	return nil
 }
 
 // OriginKnown reports whether any environment has registered the origin. A

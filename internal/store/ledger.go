@@ -81,10 +81,10 @@ func (t *Team) PutClaim(ctx context.Context, r claim.Request) (*claim.Grant, err
 		if err := t.refuseRemoving(tx, p.ID, c.Entries(), now); err != nil {
 			return err
 		}
-		if err := keep(tx, p.ID, c.Entries()); err != nil {
+		if g.Reread, err = keep(tx, p.ID, c.Entries()); err != nil {
 			return err
 		}
-		return t.markRemoving(tx, p.ID, g.Superseded, now)
+		return t.markRemoving(tx, p.ID, c.ID, g.Superseded, now)
 	})
 	return g, err
 }
@@ -249,11 +249,11 @@ func (t *Team) grant(tx *tx, c claim.Claim, placementID string) (*claim.Grant, e
 	if err != nil {
 		return nil, err
 	}
-	g.Owned, err = t.ownedEntries(tx, placementID)
+	g.Owned, g.Removing, err = t.ownedEntries(tx, placementID, c.ID)
 	if err != nil {
 		return nil, err
 	}
-	g.Superseded = g.Owned.Without(claim.Union(c.Entries(), g.Others))
+	g.Superseded = g.Owned.Without(claim.Union(c.Entries(), g.Others, g.Removing))
 	return g, nil
 }
 
@@ -269,19 +269,27 @@ func (t *Team) otherWants(tx *tx, placementID, exceptClaim string) (claim.Entrie
 	return claim.Union(sets...), n, err
 }
 
-func (t *Team) ownedEntries(tx *tx, placementID string) (claim.Entries, error) {
-	var e claim.Entries
-	err := tx.rows("SELECT kind, value FROM owned_entries WHERE placement_id = $1", func(s scanner) error {
-		var kind, value string
-		err := s.Scan(&kind, &value)
-		if kind == "redirect_uri" {
-			e.RedirectURIs = append(e.RedirectURIs, value)
-		} else {
-			e.CORSOrigins = append(e.CORSOrigins, value)
+// ownedEntries returns what Berth put there, and which of it runs of other
+// claims are removing now.
+func (t *Team) ownedEntries(tx *tx, placementID, claimID string) (owned, removing claim.Entries, err error) {
+	now := millis(t.db.now())
+	err = tx.rows("SELECT kind, value, removing_until, removing_by FROM owned_entries WHERE placement_id = $1", func(s scanner) error {
+		var kind, value, by string
+		var until int64
+		err := s.Scan(&kind, &value, &until, &by)
+		add := func(e *claim.Entries) {
+			if kind == "redirect_uri" {
+				e.RedirectURIs = append(e.RedirectURIs, value)
+			} else {
+				e.CORSOrigins = append(e.CORSOrigins, value)
+			}
+		}
+		if add(&owned); until > now && by != claimID {
+			add(&removing)
 		}
 		return err
 	}, placementID)
-	return e.Normal(), err
+	return owned.Normal(), removing.Normal(), err
 }
 
 // refuseRemoving refuses a claim on entries that another run is removing now.
@@ -301,22 +309,28 @@ func (t *Team) refuseRemoving(tx *tx, placementID string, want claim.Entries, no
 	return err
 }
 
-func (t *Team) markRemoving(tx *tx, placementID string, e claim.Entries, now time.Time) error {
+// markRemoving notes that a run of a claim is about to remove entries.
+func (t *Team) markRemoving(tx *tx, placementID, claimID string, e claim.Entries, now time.Time) error {
 	return eachEntry(e, func(kind, value string) error {
-		_, err := tx.exec("UPDATE owned_entries SET removing_until = $4 WHERE placement_id = $1 AND kind = $2 AND value = $3",
-			placementID, kind, value, millis(now.Add(claim.RemovalLease)))
+		_, err := tx.exec("UPDATE owned_entries SET removing_until = $4, removing_by = $5 WHERE placement_id = $1 AND kind = $2 AND value = $3",
+			placementID, kind, value, millis(now.Add(claim.RemovalLease)), claimID)
 		return err
 	})
 }
 
 // keep ends the removal mark of entries that are wanted again: whoever was
-// removing them had the time of its lease, and may not forget them now.
-func keep(tx *tx, placementID string, wanted claim.Entries) error {
-	return eachEntry(wanted, func(kind, value string) error {
-		_, err := tx.exec("UPDATE owned_entries SET removing_until = 0 WHERE placement_id = $1 AND kind = $2 AND value = $3 AND removing_until > 0",
+// removing them had the time of its lease, and may not forget them now. It
+// reports whether there was such a mark: then what is there has to be read
+// again, because the other run may have removed the entry before this claim
+// was on record.
+func keep(tx *tx, placementID string, wanted claim.Entries) (any bool, err error) {
+	err = eachEntry(wanted, func(kind, value string) error {
+		n, err := tx.exec("UPDATE owned_entries SET removing_until = 0, removing_by = '' WHERE placement_id = $1 AND kind = $2 AND value = $3 AND removing_until > 0",
 			placementID, kind, value)
+		any = any || n > 0
 		return err
 	})
+	return any, err
 }
 
 func eachEntry(e claim.Entries, fn func(kind, value string) error) error {
@@ -371,16 +385,7 @@ func (t *Team) Intend(ctx context.Context, claimID string, add claim.Entries) er
 	})
 }
 
-func (t *Team) placementOf(tx *tx, claimID string) (string, error) {
-	var id string
-	err := tx.row("SELECT placement_id FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&id)
-	if isNoRows(err) {
-		return "", notFound("claim", claimID)
-	}
-	return id, err
-}
-
-// heldPlacement is placementOf for a claim that is not being released.
+// heldPlacement returns the placement of a claim that is not being released.
 func (t *Team) heldPlacement(tx *tx, claimID string) (string, error) {
 	var id string
 	var state claim.State
@@ -413,15 +418,21 @@ func (t *Team) Confirm(ctx context.Context, claimID string, removed claim.Entrie
 				return err
 			}
 		}
-		return forget(tx, placementID, removed)
+		return forget(tx, placementID, claimID, removed)
 	})
 }
 
 // forget drops entries whose removal was under way. One that a claim wanted
-// again meanwhile stays recorded.
-func forget(tx *tx, placementID string, removed claim.Entries) error {
-	return eachEntry(removed, func(kind, value string) error {
+// again meanwhile stays recorded. What the claim's run was to remove and could
+// not, such as a default redirect URI, is free to be wanted again.
+func forget(tx *tx, placementID, claimID string, removed claim.Entries) error {
+	err := eachEntry(removed, func(kind, value string) error {
 		_, err := tx.exec("DELETE FROM owned_entries WHERE placement_id = $1 AND kind = $2 AND value = $3 AND removing_until > 0", placementID, kind, value)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec("UPDATE owned_entries SET removing_until = 0, removing_by = '' WHERE placement_id = $1 AND removing_by = $2", placementID, claimID)
+	return err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/berthdev/berth/internal/identity"
 )
 
-func env(t testing.TB, db *DB) *Env {
+func orgEnv(t testing.TB, db *DB) *Env {
 	t.Helper()
 	e, err := team(t, db).CreateEnvironment(t.Context(), NewEnvironment{Name: "dev"})
 	if err != nil {
@@ -32,7 +32,7 @@ func must[T any](t testing.TB) func(T, error) T {
 // R95: of many callers with one invitation one succeeds, and there is one membership.
 func TestAnInvitationIsAcceptedOnce(t *testing.T) {
 	db := open(t)
-	e := env(t, db)
+	e := orgEnv(t, db)
 	u := must[identity.User](t)(e.CreateUser(t.Context(), identity.User{Email: "a@example.com"}))
 	o := must[identity.Organization](t)(e.CreateOrganization(t.Context(), identity.Organization{Name: "Acme"}))
 	i := must[identity.Invitation](t)(e.CreateInvitation(t.Context(), identity.Invitation{Email: "A@example.com", OrganizationID: o.ID, Days: 1, Token: "x"}))

@@ -143,20 +143,18 @@ func (t *Team) DeleteDeployment(ctx context.Context, project string, kind claim.
 	})
 }
 
-// DeleteUnclaimed is DeleteDeployment for the deployment of a claim that was
+// deleteUnclaimed is DeleteDeployment for the deployment of a claim that was
 // released, unless a new claim holds it by now.
-func (t *Team) DeleteUnclaimed(ctx context.Context, c claim.Claim) error {
+func (t *Team) deleteUnclaimed(tx *tx, c claim.Claim) error {
 	reference := strings.TrimPrefix(c.Deployment, claim.DeploymentKey(c.Project, c.Kind, ""))
 	if c.Kind == claim.Preview && c.Branch != "" {
 		reference = c.Branch
 	}
-	return t.db.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(`DELETE FROM deployments WHERE kind = $3 AND reference = $4
-			AND project_id IN (SELECT id FROM projects WHERE team_id = $1 AND slug = $2)
-			AND NOT EXISTS (SELECT 1 FROM claims WHERE team_id = $1 AND deployment = $5 AND state <> 'releasing')`,
-			t.ID, c.Project, string(c.Kind), reference, c.Deployment)
-		return err
-	})
+	_, err := tx.exec(`DELETE FROM deployments WHERE kind = $3 AND reference = $4
+		AND project_id IN (SELECT id FROM projects WHERE team_id = $1 AND slug = $2)
+		AND NOT EXISTS (SELECT 1 FROM claims WHERE team_id = $1 AND deployment = $5 AND state <> 'releasing')`,
+		t.ID, c.Project, string(c.Kind), reference, c.Deployment)
+	return err
 }
 
 // Variables returns the environment variables of a deployment.

@@ -58,28 +58,55 @@ func (t *Team) release(ctx context.Context, claimID string, due func(claim.Claim
 			r.Placement.State = "deleting"
 			return err
 		}
-		return t.markRemoving(tx, placementID, r.Remove, now)
+		return t.markRemoving(tx, placementID, c.ID, r.Remove, now)
 	})
 	return r, err
 }
 
 // Released ends a release: the claim is forgotten, and with a deleted
 // environment its placement too. removed are the entries that are gone; the
-// others stay recorded as Berth's own.
+// others stay recorded as Berth's own. What is left of the claim in this
+// database goes in the same transaction, so that a new claim of the deployment
+// comes either before it and is spared, or after it and loses nothing: the
+// record of the deployment, and in an environment of this server the
+// environment itself or the entries, the default redirect URI included.
 func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entries) error {
-	return t.db.write(ctx, func(tx *tx) error {
-		var state string
-		placementID, err := t.placementOf(tx, claimID)
+	var clientID string
+	err := t.db.write(ctx, func(tx *tx) error {
+		c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID))
+		if isNoRows(err) {
+			return notFound("claim", claimID)
+		}
 		if err != nil {
 			return err
 		}
-		if err := tx.row("SELECT state FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID).Scan(&state); err != nil {
+		if c.State != claim.Releasing {
+			return fault.New(fault.Conflict, "claim %s is %s, not being released", claimID, c.State).WithCode("not_releasing")
+		}
+		g, err := t.grant(tx, c, placementID)
+		if err != nil {
 			return err
 		}
-		if state != string(claim.Releasing) {
-			return fault.New(fault.Conflict, "claim %s is %s, not being released", claimID, state).WithCode("not_releasing")
+		e, err := t.environmentHere(tx, g.Placement)
+		if err != nil {
+			return err
 		}
-		if err := forget(tx, placementID, removed); err != nil {
+		if e != nil {
+			clientID = e.ClientID
+			removed = g.Owned.Without(g.Others)
+			if g.Placement.State == "deleting" {
+				_, err = tx.exec("DELETE FROM environments WHERE team_id = $1 AND id = $2", t.ID, e.ID)
+			} else {
+				err = removeEntries(tx, *e, removed.RedirectURIs, removed.CORSOrigins)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := t.deleteUnclaimed(tx, c); err != nil {
+			return err
+		}
+		if err := forget(tx, placementID, claimID, removed); err != nil {
 			return err
 		}
 		if _, err := tx.exec("DELETE FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID); err != nil {
@@ -88,6 +115,25 @@ func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entri
 		_, err = tx.exec("DELETE FROM placements WHERE team_id = $1 AND id = $2 AND state = 'deleting'", t.ID, placementID)
 		return err
 	})
+	t.db.envs.forget(clientID)
+	return err
+}
+
+// environmentHere returns the environment of a placement when it is in this
+// database, made but not yet bound included; else nil.
+func (t *Team) environmentHere(tx *tx, p claim.Placement) (*identity.Environment, error) {
+	id := p.EnvironmentID
+	if id == "" && p.Owned {
+		var err error
+		if id, _, err = tx.remembered(t.ID, p.EnvironmentKey()); err != nil {
+			return nil, err
+		}
+	}
+	e, err := scanEnvironment(tx.row("SELECT "+environmentColumns+" FROM environments WHERE team_id = $1 AND (id = $2 OR client_id = $3 AND client_id <> '')", t.ID, id, p.ClientID))
+	if isNoRows(err) {
+		return nil, nil
+	}
+	return &e, err
 }
 
 // Orphans are things without an owner.

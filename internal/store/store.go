@@ -57,7 +57,7 @@ type DB struct {
 	writes *sql.DB
 	writer *writer
 	unlock func()
-	stmts  sync.Map // query -> *sql.Stmt of the read pool
+	stmts  stmtCache
 	envs   envCache
 	close  func() error
 }
@@ -89,6 +89,9 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		db.unlock = unlock
 	}
 	if err := touchPrivate(o.Path); err != nil {
+		return nil, err
+	}
+	if err := checkOurs(ctx, o.Path); err != nil {
 		return nil, err
 	}
 	if db.writes, err = openPool(ctx, o.Path, 1, false); err != nil {
@@ -152,7 +155,7 @@ func openPool(ctx context.Context, path string, conns int, readOnly bool) (*sql.
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	}
-	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	pool, err := sql.Open("sqlite", dsn(path, q))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -163,8 +166,7 @@ func openPool(ctx context.Context, path string, conns int, readOnly bool) (*sql.
 		var got string
 		if err := pool.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
 			pool.Close()
-			return nil, fault.Wrap(err, fault.Invalid, "%s cannot be used as a database", path).
-				WithFix("if it is not one of Berth's databases, choose another folder with --data DIR")
+			return nil, notUsable(err, path)
 		}
 		if got != want {
 			pool.Close()
@@ -187,9 +189,9 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	sort.Strings(files)
-	version, err := checkOurs(ctx, conn)
-	if err != nil {
-		return err
+	var version int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return fmt.Errorf("migrate: %w", err)
 	}
 	if version > len(files) {
 		return fault.New(fault.Invalid, "the database was written by a newer Berth (schema %d, this one knows %d)", version, len(files)).
@@ -203,26 +205,32 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-// checkOurs returns the schema version of the file, and refuses a database
-// that some other program made.
-func checkOurs(ctx context.Context, conn *sql.Conn) (version int, err error) {
-	tables := 0
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return 0, fmt.Errorf("migrate: %w", err)
+// checkOurs refuses the database of another program before it is changed:
+// opening it with our settings already rewrites its header.
+func checkOurs(ctx context.Context, path string) error {
+	pool, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": {"busy_timeout(15000)"}}))
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('teams', 'claims')").Scan(&tables); err != nil {
-		return 0, fmt.Errorf("migrate: %w", err)
+	defer pool.Close()
+	all, ours := 0, 0
+	err = pool.QueryRowContext(ctx, "SELECT count(*), count(CASE WHEN name = 'owned_entries' THEN 1 END) FROM sqlite_schema").Scan(&all, &ours)
+	if err != nil {
+		return notUsable(err, path)
 	}
-	all := 0
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&all); err != nil {
-		return 0, fmt.Errorf("migrate: %w", err)
+	if all > 0 && ours == 0 {
+		return fault.New(fault.Invalid, "the database %s belongs to another program", path).WithFix("choose another folder with --data DIR")
 	}
-	// Another process may be between the two looks at a fresh file: only a
-	// file with tables, and none of ours, is a stranger's.
-	if all > 0 && tables == 0 {
-		return 0, fault.New(fault.Invalid, "the database belongs to another program").WithFix("choose another folder with --data DIR")
-	}
-	return version, nil
+	return nil
+}
+
+func notUsable(err error, path string) error {
+	return fault.Wrap(err, fault.Invalid, "%s cannot be used as a database", path).
+		WithFix("if it is not one of Berth's databases, choose another folder with --data DIR")
+}
+
+func dsn(path string, options url.Values) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
 }
 
 func migrateOne(ctx context.Context, conn *sql.Conn, version int, file string) error {

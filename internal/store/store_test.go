@@ -3,13 +3,19 @@ package store
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/berthdev/berth/internal/claim"
 )
 
 func open(t testing.TB) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "berth.db")})
+	return openAt(t, nil)
+}
+
+func openAt(t testing.TB, now func() time.Time) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "berth.db"), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

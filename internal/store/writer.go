@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/berthdev/berth/internal/fault"
 )
@@ -195,18 +196,34 @@ func eachRow(rows *sql.Rows, scan func(scanner) error) error {
 // prepared returns the cached statement for a read. The set of texts is the
 // set of constants in this package, so the cache is bounded.
 func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := db.stmts.Load(query); ok {
-		return s.(*sql.Stmt), nil
+	c := &db.stmts
+	c.mu.RLock()
+	s := c.stmts[query]
+	c.mu.RUnlock()
+	if s != nil {
+		return s, nil
 	}
 	s, err := db.reads.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	if prior, loaded := db.stmts.LoadOrStore(query, s); loaded {
-		s.Close()
-		return prior.(*sql.Stmt), nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if prior := c.stmts[query]; prior != nil {
+		_ = s.Close() // another caller was first
+		return prior, nil
 	}
+	if c.stmts == nil {
+		c.stmts = map[string]*sql.Stmt{}
+	}
+	c.stmts[query] = s
 	return s, nil
+}
+
+// stmtCache keeps the prepared statements of the read pool by their text.
+type stmtCache struct {
+	mu    sync.RWMutex
+	stmts map[string]*sql.Stmt
 }
 
 // list runs a read that returns many rows and calls scan for each.

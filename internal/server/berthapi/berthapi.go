@@ -180,46 +180,14 @@ func (a *API) released(t *store.Team, w http.ResponseWriter, r *http.Request) er
 	if err := route.Read(r, &removed); err != nil {
 		return err
 	}
-	rel, err := t.Release(r.Context(), r.PathValue("id"))
-	if fault.Is(err, fault.NotFound) {
-		return route.JSON(w, http.StatusOK, struct{}{}) // gone already: the call can be repeated
+	_, err := t.Release(r.Context(), r.PathValue("id"))
+	if err == nil {
+		err = t.Released(r.Context(), r.PathValue("id"), removed)
 	}
-	if err != nil {
-		return err
-	}
-	if err := a.finish(r.Context(), t, rel, removed); err != nil {
+	if err != nil && !fault.Is(err, fault.NotFound) { // gone already: the call can be repeated
 		return err
 	}
 	return route.JSON(w, http.StatusOK, struct{}{})
-}
-
-// finish ends a release. What is left of it in an environment of this server,
-// such as a default redirect URI that the protocol cannot delete or a CORS
-// origin, is removed here, and so is the deployment's record.
-func (a *API) finish(ctx context.Context, t *store.Team, rel *claim.Release, removed claim.Entries) error {
-	e, err := t.EnvironmentByClientID(ctx, rel.Placement.ClientID)
-	switch {
-	case err == nil:
-		if rel.DeleteEnvironment {
-			if err := t.DeleteEnvironment(ctx, e.ID); err != nil && !fault.Is(err, fault.NotFound) {
-				return err
-			}
-		} else if err := e.RemoveEntries(ctx, rel.Remove.RedirectURIs, rel.Remove.CORSOrigins); err != nil {
-			return err
-		}
-		removed = rel.Remove
-	case !fault.Is(err, fault.NotFound):
-		return err
-	case rel.DeleteEnvironment && rel.Placement.EnvironmentID != "":
-		// Made, but stopped before it was bound.
-		if err := t.DeleteEnvironment(ctx, rel.Placement.EnvironmentID); err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-	}
-	if err := t.DeleteUnclaimed(ctx, rel.Claim); err != nil {
-		return err
-	}
-	return t.Released(ctx, rel.Claim.ID, removed)
 }
 
 // Reap releases claims of one team whose end is known to the server itself:
@@ -240,7 +208,7 @@ func (a *API) reapAll(ctx context.Context, t *store.Team, ids []string, release 
 	for _, id := range ids {
 		rel, err := release(ctx, id)
 		if err == nil {
-			err = a.finish(ctx, t, rel, claim.Entries{})
+			err = t.Released(ctx, id, claim.Entries{})
 		}
 		if fault.Is(err, fault.NotFound) {
 			continue // another run was faster, or the claim was renewed
@@ -335,6 +303,11 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 	}
 	if req.MFARequired != nil {
 		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
+			return err
+		}
+	}
+	if len(req.RemoveRedirectURIs) > 0 {
+		if err := e.RemoveEntries(r.Context(), req.RemoveRedirectURIs, nil); err != nil {
 			return err
 		}
 	}

@@ -150,6 +150,16 @@ func (e *Environment) Put(uri string, isDefault bool) {
 	e.uris = append(e.uris, workos.RedirectURI{Object: "redirect_uri", ID: e.s.id("redir"), URI: uri, Default: isDefault, CreatedAt: now(), UpdatedAt: now()})
 }
 
+// MakeDefault makes a registered URI the default one, as a person can in the
+// dashboard.
+func (e *Environment) MakeDefault(uri string) {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	for i := range e.uris {
+		e.uris[i].Default = e.uris[i].URI == uri
+	}
+}
+
 func (s *Server) id(prefix string) string {
 	s.next++
 	return fmt.Sprintf("%s_%026d", prefix, s.next)
