@@ -1,0 +1,130 @@
+// A Next.js app with @workos-inc/authkit-nextjs, built for production, in a
+// real browser.
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { freePort, startBerth, startProgram } from "./harness/berth.js";
+import { launch, picture, signIn, visit } from "./harness/browser.js";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const password = "correct horse battery staple";
+let berth, browser, app, origin, env, folder;
+
+before(async () => {
+  [berth, browser, folder] = await Promise.all([startBerth(), launch(), mkdtemp(path.join(tmpdir(), "berth-e2e-next-"))]);
+  const port = await freePort();
+  origin = `http://localhost:${port}`;
+  env = await berth.environment("next", { redirectURIs: [`${origin}/callback`], homepage: `${origin}/` });
+  app = await startProgram(process.execPath, [path.join(here, "node_modules/next/dist/bin/next"), "start", "--port", String(port)], {
+    cwd: path.join(here, "apps/next"),
+    ready: () => fetch(`${origin}/sign-in`, { redirect: "manual" }).then((r) => r.status < 500, () => false),
+    env: {
+      ...env.variables(),
+      NEXT_PUBLIC_WORKOS_REDIRECT_URI: `${origin}/callback`,
+      WORKOS_COOKIE_PASSWORD: "a cookie password of more than thirty-two characters",
+      NEXT_TELEMETRY_DISABLED: "1",
+      NODE_OPTIONS: `--require ${path.join(here, "harness/clock.cjs")}`,
+      CLOCK_FILE: path.join(folder, "clock"),
+    },
+  });
+});
+after(async () => {
+  await Promise.all([app?.stop(), browser?.close()]);
+  await berth?.stop();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+const told = (name, story) => test(`@workos-inc/authkit-nextjs 3.0.1: ${name}`, () => visit(browser, `next-${name.replaceAll(/\W+/g, "-")}`, story));
+const heading = (page, text) => page.getByRole("heading", { name: text }).waitFor();
+const claims = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+
+async function clockAhead(seconds) {
+  await writeFile(path.join(folder, "clock"), String(seconds));
+  await new Promise((resolve) => setTimeout(resolve, 60));
+}
+
+async function account(page) {
+  await page.goto(`${origin}/account`);
+  await page.locator("#token").waitFor();
+  return claims(await page.locator("#token").textContent());
+}
+
+told("sign-up with the code from the inbox", async (page) => {
+  await page.goto(origin);
+  await page.getByRole("link", { name: "Sign up" }).click();
+  await page.getByLabel("Email").fill("new@example.com");
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Create account" }).click();
+  const { code } = await env.mail("new@example.com", "email_verification");
+  await page.getByLabel("6-digit code").fill(code);
+  await page.getByRole("button", { name: "Continue" }).click();
+  await heading(page, "Hello new@example.com");
+});
+
+told("a protected page asks for sign-in and is shown afterwards", async (page) => {
+  await env.user("ada@example.com", password);
+  await page.goto(`${origin}/account`);
+  await page.getByRole("button", { name: "Sign in", exact: true }).waitFor();
+  await picture(page, "next-sign-in");
+  await signIn(page, "ada@example.com", password);
+  await heading(page, "Account of ada@example.com");
+  assert.equal(page.url(), `${origin}/account`);
+  await picture(page, "next-account");
+});
+
+told("a session is refreshed after its token has expired", async (page) => {
+  await env.user("expiry@example.com", password);
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "expiry@example.com", password);
+  await heading(page, "Hello expiry@example.com");
+  const first = await account(page);
+  await clockAhead(360);
+  let second;
+  try {
+    second = await account(page);
+    await page.waitForLoadState("networkidle"); // the provider asks for the session too
+  } finally {
+    await clockAhead(0);
+  }
+  assert.equal(second.sid, first.sid);
+  assert.notEqual(second.jti, first.jti);
+  const third = await account(page);
+  assert.equal(third.sid, first.sid);
+  assert.notEqual(third.jti, first.jti, "a refreshed token is in the cookie");
+  assert.equal((await account(page)).jti, third.jti, "a valid token is not refreshed");
+});
+
+told("sign-out by a form ends on the homepage, and the session with it", async (page, context) => {
+  await env.user("out@example.com", password);
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "out@example.com", password);
+  await heading(page, "Hello out@example.com");
+  const { sub } = await account(page);
+  await page.goto(origin);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Signed out");
+  assert.equal(page.url(), `${origin}/`);
+  assert.equal((await context.cookies(origin)).some((c) => c.name === "wos-session"), false);
+  const { data } = await env.call("GET", `/user_management/users/${sub}/sessions`);
+  assert.deepEqual(data.filter((s) => s.status === "active"), []);
+  await picture(page, "next-signed-out");
+});
+
+told("a session that was revoked is over when its token has expired", async (page) => {
+  await env.user("revoked@example.com", password);
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "revoked@example.com", password);
+  await heading(page, "Hello revoked@example.com");
+  const { sid } = await account(page);
+  await env.call("POST", "/user_management/sessions/revoke", { session_id: sid });
+  await clockAhead(360);
+  try {
+    await page.goto(`${origin}/account`);
+    await page.getByRole("button", { name: "Sign in", exact: true }).waitFor();
+  } finally {
+    await clockAhead(0);
+  }
+});
