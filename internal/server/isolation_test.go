@@ -91,7 +91,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 	v.env, err = db.EnvByClientID(ctx, v.env.ClientID)
 	must(err)
 
-	status, user := call(t, s, "POST", "/user_management/users", v.apiKey, map[string]any{"email": mark + "@users.example", "password": password, "first_name": mark})
+	status, user := call(t, s, "POST", "/user_management/users", v.apiKey, map[string]any{"email": mark + "@users.example", "password": password, "first_name": mark, "email_verified": true})
 	if status != http.StatusCreated {
 		t.Fatalf("create user = %d %s", status, user)
 	}

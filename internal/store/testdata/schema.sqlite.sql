@@ -7,6 +7,29 @@ CREATE TABLE api_keys (
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL
 );
+CREATE TABLE auth_challenges (
+    id          TEXT PRIMARY KEY,
+    factor_id   TEXT NOT NULL REFERENCES auth_factors (id) ON DELETE CASCADE,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    verified_at INTEGER NOT NULL DEFAULT 0,
+    expires_at  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
+);
+CREATE TABLE auth_factors (
+    id             TEXT PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    user_id        TEXT REFERENCES users (id) ON DELETE CASCADE,
+    issuer         TEXT NOT NULL,
+    account        TEXT NOT NULL,
+    secret         BLOB NOT NULL,
+    verified_at    INTEGER NOT NULL,
+    last_step      INTEGER NOT NULL,
+    failures       INTEGER NOT NULL DEFAULT 0,
+    failures_since INTEGER NOT NULL DEFAULT 0,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL
+);
 CREATE TABLE claims (
     id           TEXT PRIMARY KEY,
     team_id      TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
@@ -36,7 +59,7 @@ CREATE TABLE codes (
     expires_at     INTEGER NOT NULL,
     session_id     TEXT,
     created_at     INTEGER NOT NULL
-) WITHOUT ROWID;
+, organization_id TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 CREATE TABLE cors_origins (
     id             TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -76,7 +99,7 @@ CREATE TABLE environments (
     jwt_updated_at  INTEGER NOT NULL DEFAULT 0,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
-);
+, mfa_required INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE idempotency (
     team_id    TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     key        TEXT NOT NULL,
@@ -84,6 +107,87 @@ CREATE TABLE idempotency (
     sealed     BLOB,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (team_id, key)
+);
+CREATE TABLE invitations (
+    id               TEXT PRIMARY KEY,
+    environment_id   TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    organization_id  TEXT REFERENCES organizations (id) ON DELETE CASCADE,
+    email            TEXT NOT NULL,
+    email_key        TEXT NOT NULL,
+    state            TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked')),
+    role_slug        TEXT NOT NULL,
+    inviter_user_id  TEXT REFERENCES users (id) ON DELETE SET NULL,
+    accepted_user_id TEXT REFERENCES users (id) ON DELETE SET NULL,
+    hash             BLOB NOT NULL UNIQUE,
+    sealed           BLOB NOT NULL,
+    days             INTEGER NOT NULL, -- how long it lives after being sent
+    accepted_at      INTEGER NOT NULL DEFAULT 0,
+    revoked_at       INTEGER NOT NULL DEFAULT 0,
+    expires_at       INTEGER NOT NULL,
+    created_at       INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL
+);
+CREATE TABLE mail_codes (
+    id             TEXT PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    kind           TEXT NOT NULL CHECK (kind IN ('email_verification', 'magic_auth', 'password_reset', 'email_change')),
+    email          TEXT NOT NULL,
+    hash           BLOB NOT NULL,
+    sealed         BLOB NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 0,
+    expires_at     INTEGER NOT NULL,
+    used_at        INTEGER NOT NULL DEFAULT 0,
+    created_at     INTEGER NOT NULL
+);
+CREATE TABLE membership_roles (
+    membership_id TEXT NOT NULL REFERENCES organization_memberships (id) ON DELETE CASCADE,
+    role_id       TEXT NOT NULL REFERENCES roles (id),
+    PRIMARY KEY (membership_id, role_id)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    id             TEXT PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    recipient      TEXT NOT NULL,
+    recipient_key  TEXT NOT NULL,
+    kind           TEXT NOT NULL,
+    subject        TEXT NOT NULL,
+    body           BLOB NOT NULL,
+    created_at     INTEGER NOT NULL
+);
+CREATE TABLE organization_domains (
+    id              TEXT PRIMARY KEY,
+    environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    domain          TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'verified', 'failed')),
+    strategy        TEXT NOT NULL CHECK (strategy IN ('dns', 'manual')),
+    prefix          TEXT NOT NULL,
+    token           TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    UNIQUE (environment_id, domain)
+);
+CREATE TABLE organization_memberships (
+    id              TEXT PRIMARY KEY,
+    environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    status          TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'pending')),
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    UNIQUE (organization_id, user_id)
+);
+CREATE TABLE organizations (
+    id                 TEXT PRIMARY KEY,
+    environment_id     TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    name               TEXT NOT NULL,
+    external_id        TEXT NOT NULL,
+    stripe_customer_id TEXT NOT NULL,
+    outside_profiles   INTEGER NOT NULL, -- allow_profiles_outside_organization
+    metadata           TEXT NOT NULL,
+    created_at         INTEGER NOT NULL,
+    updated_at         INTEGER NOT NULL
 );
 CREATE TABLE owned_entries (
     placement_id   TEXT NOT NULL REFERENCES placements (id) ON DELETE CASCADE,
@@ -93,6 +197,17 @@ CREATE TABLE owned_entries (
     created_at     INTEGER NOT NULL, removing_by TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (placement_id, kind, value)
 ) WITHOUT ROWID;
+CREATE TABLE permissions (
+    id             TEXT PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    slug           TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    description    TEXT NOT NULL,
+    resource_type  TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
+    UNIQUE (environment_id, slug)
+);
 CREATE TABLE placements (
     id               TEXT PRIMARY KEY,
     team_id          TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
@@ -130,6 +245,22 @@ CREATE TABLE redirect_uris (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, uri)
 );
+CREATE TABLE role_permissions (
+    role_id       TEXT NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
+    permission_id TEXT NOT NULL REFERENCES permissions (id) ON DELETE CASCADE,
+    PRIMARY KEY (role_id, permission_id)
+) WITHOUT ROWID;
+CREATE TABLE roles (
+    id              TEXT PRIMARY KEY,
+    environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    organization_id TEXT REFERENCES organizations (id) ON DELETE CASCADE,
+    slug            TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    description     TEXT NOT NULL,
+    resource_type   TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL
+);
 CREATE TABLE server (
     id        INTEGER PRIMARY KEY CHECK (id = 1),
     key_check BLOB NOT NULL
@@ -149,7 +280,7 @@ CREATE TABLE sessions (
     ended_at       INTEGER NOT NULL,
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL
-);
+, organization_id TEXT NOT NULL DEFAULT '');
 CREATE TABLE signing_keys (
     kid            TEXT PRIMARY KEY,
     environment_id TEXT REFERENCES environments (id) ON DELETE CASCADE,
@@ -204,6 +335,10 @@ CREATE TABLE users (
     UNIQUE (environment_id, email_key)
 );
 CREATE INDEX api_keys_environment ON api_keys (environment_id);
+CREATE INDEX auth_challenges_expiry ON auth_challenges (expires_at);
+CREATE INDEX auth_challenges_factor ON auth_challenges (factor_id);
+CREATE INDEX auth_factors_environment ON auth_factors (environment_id);
+CREATE INDEX auth_factors_user ON auth_factors (user_id, id);
 CREATE UNIQUE INDEX claims_deployment ON claims (team_id, deployment) WHERE state <> 'releasing';
 CREATE INDEX claims_expiry ON claims (expires_at) WHERE expires_at > 0;
 CREATE INDEX claims_placement ON claims (placement_id);
@@ -212,7 +347,25 @@ CREATE INDEX codes_user ON codes (user_id);
 CREATE INDEX cors_origins_origin ON cors_origins (origin);
 CREATE INDEX cors_origins_wildcard ON cors_origins (origin) WHERE instr(origin, '*') > 0;
 CREATE INDEX environments_team ON environments (team_id, id);
+CREATE INDEX invitations_accepted ON invitations (accepted_user_id);
+CREATE INDEX invitations_email ON invitations (environment_id, email_key);
+CREATE INDEX invitations_environment ON invitations (environment_id, id);
+CREATE INDEX invitations_inviter ON invitations (inviter_user_id);
+CREATE INDEX invitations_organization ON invitations (organization_id);
+CREATE INDEX mail_codes_expiry ON mail_codes (expires_at);
+CREATE UNIQUE INDEX mail_codes_reset ON mail_codes (hash) WHERE kind = 'password_reset';
+CREATE INDEX mail_codes_user ON mail_codes (user_id, kind, id);
+CREATE INDEX membership_roles_role ON membership_roles (role_id);
+CREATE INDEX messages_environment ON messages (environment_id, id);
+CREATE INDEX organization_domains_organization ON organization_domains (organization_id, id);
+CREATE INDEX organization_memberships_user ON organization_memberships (user_id, id);
+CREATE INDEX organizations_environment ON organizations (environment_id, id);
+CREATE UNIQUE INDEX organizations_external_id ON organizations (environment_id, external_id) WHERE external_id <> '';
+CREATE UNIQUE INDEX organizations_stripe ON organizations (environment_id, stripe_customer_id) WHERE stripe_customer_id <> '';
 CREATE INDEX placements_client ON placements (client_id);
+CREATE INDEX role_permissions_permission ON role_permissions (permission_id);
+CREATE UNIQUE INDEX roles_environment ON roles (environment_id, slug) WHERE organization_id IS NULL;
+CREATE UNIQUE INDEX roles_organization ON roles (organization_id, slug) WHERE organization_id IS NOT NULL;
 CREATE INDEX sessions_user ON sessions (user_id, id);
 CREATE UNIQUE INDEX signing_keys_current ON signing_keys (environment_id) WHERE current = 1;
 CREATE INDEX signing_keys_environment ON signing_keys (environment_id);
