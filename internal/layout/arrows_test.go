@@ -30,12 +30,12 @@ var arrows = map[string][]string{
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route",
-		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment",
+		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit",
 	},
-	"server/route":     {"identity"}, // handlers, errors and bodies: what the surfaces share
-	"server/authkit":   {"workos", "server/route", "auth", "store", "token", "identity"},
+	"server/route":     {"identity", "limit"}, // handlers, errors and bodies: what the surfaces share
+	"server/authkit":   {"workos", "server/route", "auth", "store", "token", "identity", "limit"},
 	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
-	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity"},
+	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
 	"server/control":   {"server/route", "convex", "berth", "claim", "store"},
 	"server/deploy":    {"server/route", "convex", "berth", "deployment", "store"},
 	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"token":      {"identity", "claim"},
 	"deployment": {"identity", "convex"},
 
+	"limit":    {},
 	"identity": {},
 	"claim":    {},
 	"project":  {},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"runtime/debug"
@@ -22,6 +23,7 @@ import (
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/deployment"
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/server/authkit"
 	"github.com/berthdev/berth/internal/server/berthapi"
@@ -42,8 +44,14 @@ type Config struct {
 	GitHubSecret secret.String   // authenticates branch events
 	Mailer       auth.Mailer     // sends mail of production environments; nil: they have no sign-up
 	Hash         auth.HashParams // zero: auth.DefaultHashParams
-	Log          *slog.Logger
-	Now          func() time.Time // clock; default time.Now
+	// Limits are the rates that callers are held to. Nil: limit.Documented();
+	// &limit.Rules{} turns all of them off.
+	Limits *limit.Rules
+	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
+	// says where a request comes from. Of others the header is not read.
+	TrustedProxies []netip.Prefix
+	Log            *slog.Logger
+	Now            func() time.Time // clock; default time.Now
 }
 
 // reapEvery is how often the server looks for claims whose lifetime is over.
@@ -142,17 +150,22 @@ func (s *Server) handler() http.Handler {
 	if s.cfg.Mailer != nil {
 		service.UseMailer(s.cfg.Mailer)
 	}
+	rules := limit.Documented()
+	if s.cfg.Limits != nil {
+		rules = *s.cfg.Limits
+	}
+	limits := limit.NewSet(rules, s.db.Now)
 	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 
-	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
-	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine}).Mount(mux)
+	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Limits: limits}).Mount(mux)
+	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
 	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())
-	return route.WithRequestID(s.recovered(mux))
+	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, mux))))
 }
 
 // recovered turns a panic into an answer, and into a log line with its stack.

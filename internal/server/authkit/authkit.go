@@ -14,6 +14,7 @@ import (
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
@@ -28,6 +29,7 @@ type API struct {
 	// LookupTXT finds the DNS record that proves an organization's domain;
 	// nil is the system's resolver.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
+	Limits    limit.Set
 }
 
 // Mount registers the routes.
@@ -38,6 +40,9 @@ func (a *API) Mount(mux *http.ServeMux) {
 		s.Handle(mux, pattern, func(w http.ResponseWriter, r *http.Request) error {
 			e, err := a.DB.EnvByAPIKey(r.Context(), route.Bearer(r))
 			if err != nil {
+				return err
+			}
+			if err := a.limited(e, r); err != nil {
 				return err
 			}
 			return h(e, w, r)
@@ -85,6 +90,8 @@ var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	out, known := organizationAnswer(f)
 	switch {
+	case f.Kind == fault.RateLimited:
+		out = tooMany(r, f)
 	case known:
 	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
 		out = workos.UnauthorizedAnswer()
@@ -265,6 +272,9 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	}
 	if authenticated && req.UserAgent != "" {
 		from.UserAgent = req.UserAgent
+	}
+	if err := a.limitGrant(e, req); err != nil {
+		return err
 	}
 	var t *auth.Tokens
 	switch req.GrantType {

@@ -43,6 +43,9 @@ func (a *API) createMagicAuth(e *store.Env, w http.ResponseWriter, r *http.Reque
 	if err := route.Read(r, &b); err != nil {
 		return err
 	}
+	if err := a.limitSend(e, identity.MagicAuth, b.Email); err != nil {
+		return err
+	}
 	c, err := a.Auth.MagicAuth(r.Context(), e, b.Email)
 	if fault.Code(err) == "email_invalid" {
 		return workos.CodeAnswer(http.StatusUnprocessableEntity, "email_invalid", fault.From(err).Message).Write(w)
@@ -82,6 +85,9 @@ func (a *API) sendEmailVerification(e *store.Env, w http.ResponseWriter, r *http
 	if u.EmailVerified {
 		return workos.CodeAnswer(http.StatusBadRequest, "email_already_verified", "Email is already verified.").Write(w)
 	}
+	if err := a.limitSend(e, identity.EmailVerification, u.Email); err != nil {
+		return err
+	}
 	if _, err := a.Auth.SendCode(r.Context(), e, u, identity.EmailVerification); err != nil {
 		return err
 	}
@@ -118,6 +124,9 @@ func (a *API) sendEmailChange(e *store.Env, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
+	if err := a.limitSend(e, identity.EmailChange, b.NewEmail); err != nil {
+		return err
+	}
 	c, err := a.Auth.RequestEmailChange(r.Context(), e, u, b.NewEmail)
 	if err != nil {
 		return err
@@ -148,6 +157,9 @@ func (a *API) passwordReset(e *store.Env, c identity.MailCode) workos.PasswordRe
 func (a *API) createPasswordReset(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var b emailBody
 	if err := route.Read(r, &b); err != nil {
+		return err
+	}
+	if err := a.limitSend(e, identity.PasswordReset, b.Email); err != nil {
 		return err
 	}
 	c, err := a.Auth.RequestReset(r.Context(), e, b.Email)

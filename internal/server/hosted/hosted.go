@@ -15,6 +15,7 @@ import (
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/web"
@@ -31,7 +32,8 @@ type Pages struct {
 	BaseURL func() string
 	// Local reports whether a request comes from the person at this machine,
 	// who may read the inbox of lower environments. Nil: nobody.
-	Local func(*http.Request) bool
+	Local  func(*http.Request) bool
+	Limits limit.Set
 }
 
 // Mount registers the routes.
@@ -91,6 +93,10 @@ func checkOrigin(r *http.Request) error {
 var defaultBrand = web.Brand{Name: "Berth"}
 
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
+	if f.Kind == fault.RateLimited {
+		_ = TooMany(w, r, f)
+		return
+	}
 	page := web.ErrorPage{Frame: web.Frame{Brand: defaultBrand}, RequestID: route.RequestID(r.Context())}
 	if f.Kind != fault.Internal {
 		page.Title, page.Message, page.Fix = "This did not work", f.Message, f.Fix
@@ -260,6 +266,9 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if page.EmailError != "" || page.PasswordError != "" {
 		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
 	}
+	if err := p.limitEmail(r, e, email); err != nil {
+		return p.tooMany(w, r, frame, err)
+	}
 	u, err := p.Auth.CheckPassword(ctx, e, email, password)
 	if fault.Code(err) == "invalid_credentials" {
 		page.Error = "The e-mail address or the password is not right."
@@ -353,6 +362,9 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := signUpPage(e, frame, sealed)
 	page.Name, page.Email = strings.TrimSpace(r.PostForm.Get(web.FieldName)), strings.TrimSpace(r.PostForm.Get(web.FieldEmail))
+	if err := p.limitEmail(r, e, page.Email); err != nil {
+		return p.tooMany(w, r, frame, err)
+	}
 	u := identity.User{Email: page.Email}
 	u.FirstName, u.LastName, _ = strings.Cut(page.Name, " ")
 	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword))

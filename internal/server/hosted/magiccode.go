@@ -44,6 +44,9 @@ func (p *Pages) sendMagicCode(w http.ResponseWriter, r *http.Request) error {
 		page.Email, page.EmailError = email, "Enter your e-mail address to get a code."
 		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
 	}
+	if err := p.limitSend(e, identity.MagicAuth, email); err != nil {
+		return p.tooMany(w, r, frame, err)
+	}
 	if _, err := p.Auth.MagicAuth(ctx, e, email); err != nil {
 		return err
 	}
@@ -87,6 +90,9 @@ func (p *Pages) magicCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := p.limitCode(e, flow.MagicEmail); err != nil {
+		return p.tooMany(w, r, frame, err)
 	}
 	u, err := p.Auth.CheckMagicCode(r.Context(), e, flow.MagicEmail, r.PostForm.Get(web.FieldCode))
 	if err == nil {

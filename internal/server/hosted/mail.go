@@ -56,6 +56,9 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := p.limitCode(e, u.Email); err != nil {
+		return p.tooMany(w, r, frame, err)
+	}
 	verified, err := p.Auth.VerifyPending(r.Context(), e, flow.Pending, r.PostForm.Get(web.FieldCode))
 	if err == nil {
 		return p.advance(w, r, e, flow, verified, flow.Pending)
@@ -73,9 +76,12 @@ func (p *Pages) resend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sealed := r.PostForm.Get("flow")
-	e, _, _, u, err := p.pending(w, r, sealed)
+	e, _, frame, u, err := p.pending(w, r, sealed)
 	if err != nil {
 		return err
+	}
+	if err := p.limitSend(e, identity.EmailVerification, u.Email); err != nil {
+		return p.tooMany(w, r, frame, err)
 	}
 	if _, err := p.Auth.SendCode(r.Context(), e, u, identity.EmailVerification); err != nil {
 		return err
@@ -111,6 +117,9 @@ func (p *Pages) requestReset(w http.ResponseWriter, r *http.Request) error {
 		page := p.resetRequestPage(e, frame, sealed)
 		page.Email, page.EmailError = email, "This is not an e-mail address."
 		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+	}
+	if err := p.limitSend(e, identity.PasswordReset, email); err != nil {
+		return p.tooMany(w, r, frame, err)
 	}
 	// An unknown address gets the same page: who has an account is not told.
 	if _, err := p.Auth.RequestReset(r.Context(), e, email); err != nil && !fault.Is(err, fault.NotFound) {

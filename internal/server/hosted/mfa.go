@@ -59,6 +59,9 @@ func (p *Pages) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := p.limitFactor(e, u); err != nil {
+		return p.tooMany(w, r, frame, err)
+	}
 	err = p.Auth.Enroll(r.Context(), e, u, flow.Pending, frame.Brand.Name, r.PostForm.Get(web.FieldCode))
 	switch f := fault.From(err); {
 	case err == nil, f.Code == "factor_exists": // enrolled in another tab: that factor is asked for
@@ -92,6 +95,9 @@ func (p *Pages) checkSecondFactor(w http.ResponseWriter, r *http.Request) error 
 	e, flow, frame, u, err := p.pending(w, r, sealed)
 	if err != nil {
 		return err
+	}
+	if err := p.limitFactor(e, u); err != nil {
+		return p.tooMany(w, r, frame, err)
 	}
 	err = p.Auth.AnswerPending(r.Context(), e, u, flow.Pending, r.PostForm.Get(web.FieldCode))
 	if err == nil {

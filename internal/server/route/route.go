@@ -12,10 +12,13 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/limit"
 )
 
 // MaxBody bounds request bodies in bytes.
@@ -51,7 +54,18 @@ func (s Surface) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "request_id", RequestID(r.Context()), "err", err)
 		f = fault.New(fault.Internal, "Something went wrong on the server. The request ID is %s.", RequestID(r.Context()))
 	}
+	if after := RetryAfter(f); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
+	}
 	s.Answer(w, r, f)
+}
+
+// RetryAfter returns how long a limit asks to wait, or 0 for other errors.
+func RetryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*limit.Exceeded](err); ok {
+		return e.After
+	}
+	return 0
 }
 
 // Status is the HTTP status of a kind where an API has no rule of its own.
