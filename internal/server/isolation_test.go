@@ -16,6 +16,7 @@ import (
 	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/server"
 	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/workos"
 )
 
 // tenant is one team with everything that another one must not reach. Its
@@ -36,6 +37,7 @@ type tenant struct {
 	refresh string
 	factor  identity.Factor
 	asked   identity.Challenge // of factor
+	letters
 
 	deployment store.Deployment
 	admin      string
@@ -109,6 +111,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 	v.factor, v.asked, err = v.env.AddFactor(ctx, identity.Factor{UserID: v.user.ID, Issuer: mark, Account: v.user.Email, Secret: "JBSWY3DPEHPK3PXP"})
 	must(err)
 
+	v.letters = newLetters(t, s, v)
 	v.circle = newCircle(t, v.env, mark)
 	v.deployment, _, err = v.team.OpenDeployment(ctx, "shop", claim.Preview, mark, false)
 	must(err)
@@ -179,7 +182,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
 	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
-		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env)}, "", " ")
+		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.letters.state(t, v.env)}, "", " ")
 	must(nil, err)
 	return string(out)
 }
@@ -237,6 +240,10 @@ var rows = map[string]row{
 			m{"grant_type": "password", "client_id": a.env.ClientID, "client_secret": a.apiKey, "email": b.user.Email, "password": password},
 			m{"grant_type": "password", "client_id": b.env.ClientID, "email": b.user.Email, "password": password},
 			m{"grant_type": "password", "client_id": b.env.ClientID, "client_secret": a.token, "email": b.user.Email, "password": password},
+			m{"grant_type": workos.GrantMagicAuth, "client_id": a.env.ClientID, "client_secret": a.apiKey, "email": b.user.Email, "code": b.magic.Code},
+			m{"grant_type": workos.GrantMagicAuth, "client_id": b.env.ClientID, "client_secret": a.apiKey, "email": b.user.Email, "code": b.magic.Code},
+			m{"grant_type": workos.GrantEmailVerification, "client_id": a.env.ClientID, "client_secret": a.apiKey, "pending_authentication_token": b.pending, "code": b.verification.Code},
+			m{"grant_type": workos.GrantEmailVerification, "client_id": b.env.ClientID, "client_secret": a.apiKey, "pending_authentication_token": b.pending, "code": b.verification.Code},
 		}
 	}},
 	"OPTIONS /user_management/authenticate": {path: fixed("/user_management/authenticate"), accepts: true},
@@ -308,7 +315,7 @@ var rows = map[string]row{
 	"POST /mfa/verification": {path: fixed("/mfa/verification")},
 	// The inbox is for the person at this machine, who made all of its environments.
 	"GET /inbox": {path: func(b *tenant) string { return "/inbox?client_id=" + b.env.ClientID }, accepts: true,
-		public: func(b *tenant) []string { return []string{strings.ToLower(b.mark), b.mark} }},
+		public: func(b *tenant) []string { return []string{strings.ToLower(b.mark), b.mark, b.user.Email} }},
 	"GET /inbox/{id}": {path: func(b *tenant) string {
 		return "/inbox/" + identity.NewID(identity.PrefixMessage) + "?client_id=" + b.env.ClientID
 	}},
@@ -477,7 +484,7 @@ func tryRoute(t *testing.T, s *server.Server, p string, r row) {
 					t.Errorf("%s with %s of A shows %q of B:\n%s", p, name, text, answer)
 				}
 			}
-			for _, secret := range []string{b.apiKey, b.refresh, b.admin, b.token, b.plat, password} {
+			for _, secret := range []string{b.apiKey, b.refresh, b.admin, b.token, b.plat, b.pending, b.reset.Code, password} {
 				if strings.Contains(answer, secret) {
 					t.Errorf("%s with %s of A shows a secret of B", p, name)
 				}

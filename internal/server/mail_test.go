@@ -33,6 +33,15 @@ func submit(t testing.TB, c *http.Client, base, page, action string, form url.Va
 	return post(t, c, base+action, form)
 }
 
+// proveAddress goes through the page that a sign-up leads to, with the code
+// from the inbox.
+func proveAddress(t testing.TB, c *http.Client, base string, e *store.Env, email string, resp *http.Response, html string) (*http.Response, string) {
+	t.Helper()
+	page := leadsTo(t, resp, html, "/email-verification")
+	code, _ := lastMail(t, e, email)
+	return submit(t, c, base, page, "/email-verification", url.Values{"code": {code}})
+}
+
 func TestSignUpProvesTheAddressWithACode(t *testing.T) {
 	s := start(t)
 	e := mailEnvironment(t, s)

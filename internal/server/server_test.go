@@ -130,6 +130,9 @@ func signIn(t testing.TB, c *http.Client, base string, e *store.Env, redirectURI
 	}
 	form.Set("flow", m[1])
 	resp, html = post(t, c, base+page, form)
+	if page == "/sign-up" {
+		resp, html = proveAddress(t, c, base, e, form.Get("email"), resp, html)
+	}
 	if resp.StatusCode != http.StatusSeeOther {
 		t.Fatalf("post %s = %d, want 303:\n%s", page, resp.StatusCode, html)
 	}
