@@ -1,50 +1,43 @@
 // A Next.js app with @workos-inc/authkit-nextjs, built for production, in a
 // real browser.
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePort, startBerth, startProgram } from "./harness/berth.js";
+import { startApp } from "./harness/app.js";
+import { startBerth } from "./harness/berth.js";
 import { launch, picture, signIn, visit } from "./harness/browser.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const password = "correct horse battery staple";
-let berth, browser, app, origin, env, folder;
+let berth, browser, app, origin, env;
 
 before(async () => {
-  [berth, browser, folder] = await Promise.all([startBerth(), launch(), mkdtemp(path.join(tmpdir(), "berth-e2e-next-"))]);
-  const port = await freePort();
-  origin = `http://localhost:${port}`;
-  env = await berth.environment("next", { redirectURIs: [`${origin}/callback`], homepage: `${origin}/` });
-  app = await startProgram(process.execPath, [path.join(here, "node_modules/next/dist/bin/next"), "start", "--port", String(port)], {
+  [berth, browser] = await Promise.all([startBerth(), launch()]);
+  app = await startApp({
+    args: (port) => [path.join(here, "node_modules/next/dist/bin/next"), "start", "--port", port],
     cwd: path.join(here, "apps/next"),
-    ready: () => fetch(`${origin}/sign-in`, { redirect: "manual" }).then((r) => r.status < 500, () => false),
-    env: {
-      ...env.variables(),
-      NEXT_PUBLIC_WORKOS_REDIRECT_URI: `${origin}/callback`,
-      WORKOS_COOKIE_PASSWORD: "a cookie password of more than thirty-two characters",
-      NEXT_TELEMETRY_DISABLED: "1",
-      NODE_OPTIONS: `--require ${path.join(here, "harness/clock.cjs")}`,
-      CLOCK_FILE: path.join(folder, "clock"),
+    probe: "/sign-in",
+    prepare: async (at) => {
+      env = await berth.environment("next", { redirectURIs: [`${at}/callback`], homepage: `${at}/` });
+      return {
+        ...env.variables(),
+        NEXT_PUBLIC_WORKOS_REDIRECT_URI: `${at}/callback`,
+        WORKOS_COOKIE_PASSWORD: "a cookie password of more than thirty-two characters",
+        NEXT_TELEMETRY_DISABLED: "1",
+      };
     },
   });
+  origin = app.origin;
 });
 after(async () => {
   await Promise.all([app?.stop(), browser?.close()]);
   await berth?.stop();
-  if (folder) await rm(folder, { recursive: true, force: true });
 });
 
 const told = (name, story) => test(`@workos-inc/authkit-nextjs 3.0.1: ${name}`, () => visit(browser, `next-${name.replaceAll(/\W+/g, "-")}`, story));
 const heading = (page, text) => page.getByRole("heading", { name: text }).waitFor();
 const claims = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
-
-async function clockAhead(seconds) {
-  await writeFile(path.join(folder, "clock"), String(seconds));
-  await new Promise((resolve) => setTimeout(resolve, 60));
-}
 
 async function account(page) {
   await page.goto(`${origin}/account`);
@@ -81,14 +74,11 @@ told("a session is refreshed after its token has expired", async (page) => {
   await signIn(page, "expiry@example.com", password);
   await heading(page, "Hello expiry@example.com");
   const first = await account(page);
-  await clockAhead(360);
-  let second;
-  try {
-    second = await account(page);
+  const second = await app.ahead(360, async () => {
+    const seen = await account(page);
     await page.waitForLoadState("networkidle"); // the provider asks for the session too
-  } finally {
-    await clockAhead(0);
-  }
+    return seen;
+  });
   assert.equal(second.sid, first.sid);
   assert.notEqual(second.jti, first.jti);
   const third = await account(page);
@@ -120,11 +110,8 @@ told("a session that was revoked is over when its token has expired", async (pag
   await heading(page, "Hello revoked@example.com");
   const { sid } = await account(page);
   await env.call("POST", "/user_management/sessions/revoke", { session_id: sid });
-  await clockAhead(360);
-  try {
+  await app.ahead(360, async () => {
     await page.goto(`${origin}/account`);
     await page.getByRole("button", { name: "Sign in", exact: true }).waitFor();
-  } finally {
-    await clockAhead(0);
-  }
+  });
 });

@@ -24,7 +24,7 @@ async function run(command, args, options = {}) {
 function newest(folder) {
   let time = 0;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (["node_modules", "dist", ".next", ".output", "next-env.d.ts"].includes(entry.name)) continue;
+    if (["node_modules", "dist", ".next", "next-env.d.ts", "routeTree.gen.ts"].includes(entry.name)) continue;
     const full = path.join(folder, entry.name);
     time = Math.max(time, entry.isDirectory() ? newest(full) : statSync(full).mtimeMs);
   }
@@ -44,6 +44,7 @@ async function build(app, result) {
 if (!process.env.BERTH_BIN) await run("make", ["--no-print-directory", "-C", "..", "build"]);
 await build("spa", "dist/index.html");
 await build("next", ".next/BUILD_ID");
+await build("tanstack", "dist/server/server.js");
 
 // A test names the Node that it needs by its folder: newest/ has its own.
 const newestNode = path.resolve("newest/node_modules/.bin/node");

@@ -3,6 +3,7 @@
 // through the Platform API.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -23,8 +24,25 @@ export async function freePort() {
   return port;
 }
 
+// What a test that is cut short must not leave behind.
 const running = new Set();
-process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+const folders = new Set();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+/** A folder of a test's own, with a way to remove it. It goes with the process at the latest. */
+export async function temporary(prefix) {
+  const folder = await mkdtemp(path.join(tmpdir(), prefix));
+  folders.add(folder);
+  const remove = async () => {
+    await rm(folder, { recursive: true, force: true });
+    folders.delete(folder);
+  };
+  return { folder, remove };
+}
 
 /**
  * Starts a program and waits until ready() answers true. stop() asks it to
@@ -61,7 +79,7 @@ export async function startProgram(command, args, { ready, env = {}, cwd, second
 
 /** Starts `berth serve`. Its public URL is on localhost, as the apps are. */
 export async function startBerth() {
-  const data = await mkdtemp(path.join(tmpdir(), "berth-e2e-"));
+  const { folder: data, remove } = await temporary("berth-e2e-");
   const port = await freePort();
   const url = `http://localhost:${port}`;
   let program;
@@ -70,23 +88,18 @@ export async function startBerth() {
       ready: () => fetch(`${url}/berth/v1/health`).then((r) => r.ok, () => false),
     });
     const local = JSON.parse(await readFile(path.join(data, "server.json"), "utf8"));
-    return new Berth(url, local.token, program, data);
+    return new Berth(url, local.token, () => program.stop().then(remove));
   } catch (err) {
     await program?.stop();
-    await rm(data, { recursive: true, force: true });
+    await remove();
     throw err;
   }
 }
 
 class Berth {
-  constructor(url, token, program, data) {
-    Object.assign(this, { url, token, program, data });
+  constructor(url, token, stop) {
+    Object.assign(this, { url, token, stop });
     this.port = Number(new URL(url).port);
-  }
-
-  async stop() {
-    await this.program.stop();
-    await rm(this.data, { recursive: true, force: true });
   }
 
   /** Calls the server with the team's token, or with another bearer key. */
