@@ -172,11 +172,12 @@ func (e *Env) AnswerChallenge(ctx context.Context, id string, match Match) error
 	err := e.db.write(ctx, func(tx *tx) error {
 		refusal = nil
 		now := millis(e.db.now())
-		var factorID string
+		var factorID, userID, email string
 		var attempts int
 		var verified, expires int64
-		err := tx.row(`SELECT c.factor_id, c.attempts, c.verified_at, c.expires_at FROM auth_challenges c JOIN auth_factors f ON f.id = c.factor_id
-			WHERE f.environment_id = $1 AND c.id = $2`, e.ID, id).Scan(&factorID, &attempts, &verified, &expires)
+		err := tx.row(`SELECT c.factor_id, c.attempts, c.verified_at, c.expires_at, coalesce(u.id, ''), coalesce(u.email, '')
+			FROM auth_challenges c JOIN auth_factors f ON f.id = c.factor_id LEFT JOIN users u ON u.id = f.user_id
+			WHERE f.environment_id = $1 AND c.id = $2`, e.ID, id).Scan(&factorID, &attempts, &verified, &expires, &userID, &email)
 		switch {
 		case isNoRows(err):
 			return notFound("authentication challenge", id)
@@ -193,6 +194,9 @@ func (e *Env) AnswerChallenge(ctx context.Context, id string, match Match) error
 			return nil
 		}
 		if refusal, err = e.spendStep(tx, factorID, match); err != nil {
+			return err
+		}
+		if err := e.record(tx, authenticated(outcome(ctx, "mfa", userID, email, refusal))); err != nil {
 			return err
 		}
 		if refusal != nil {
@@ -215,9 +219,11 @@ func (e *Env) AnswerFactors(ctx context.Context, userID string, match Match) err
 	err := e.db.write(ctx, func(tx *tx) error {
 		refusal = oneTime("invalid_one_time_code", "The code is not right.")
 		var ids []string
-		if err := tx.rows("SELECT id FROM auth_factors WHERE environment_id = $1 AND user_id = $2 AND verified_at > 0 ORDER BY id", func(s scanner) error {
+		var email string
+		if err := tx.rows(`SELECT f.id, u.email FROM auth_factors f JOIN users u ON u.id = f.user_id
+			WHERE f.environment_id = $1 AND f.user_id = $2 AND f.verified_at > 0 ORDER BY f.id`, func(s scanner) error {
 			var id string
-			err := s.Scan(&id)
+			err := s.Scan(&id, &email)
 			ids = append(ids, id)
 			return err
 		}, e.ID, userID); err != nil {
@@ -225,11 +231,14 @@ func (e *Env) AnswerFactors(ctx context.Context, userID string, match Match) err
 		}
 		for _, id := range ids {
 			var err error
-			if refusal, err = e.spendStep(tx, id, match); err != nil || refusal == nil {
+			if refusal, err = e.spendStep(tx, id, match); err != nil {
 				return err
 			}
+			if refusal == nil {
+				break
+			}
 		}
-		return nil
+		return e.record(tx, authenticated(outcome(ctx, "mfa", userID, email, refusal)))
 	})
 	if err == nil {
 		err = refusal

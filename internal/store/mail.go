@@ -34,7 +34,10 @@ func (e *Env) AddMailCode(ctx context.Context, c identity.MailCode) (identity.Ma
 		_, err := tx.exec(`INSERT INTO mail_codes (id, environment_id, user_id, kind, email, hash, sealed, expires_at, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.ID, e.ID, c.UserID, string(c.Kind), c.Email, e.codeMAC(c.Kind, c.UserID, c.Code),
 			e.db.box.Seal("mail code", c.ID, []byte(c.Code)), millis(c.ExpiresAt), millis(now))
-		return err
+		if err != nil || c.Kind == identity.EmailChange { // the protocol has no event for it
+			return err
+		}
+		return e.record(tx, happened{name: string(c.Kind) + ".created", about: c})
 	})
 	return c, err
 }
@@ -76,7 +79,7 @@ func (e *Env) UseMailCode(ctx context.Context, kind identity.MailCodeKind, userI
 		c, used, err = e.scanMailCode(tx.row("SELECT "+mailCodeColumns+" FROM mail_codes WHERE environment_id = $1 AND user_id = $2 AND kind = $3 ORDER BY id DESC LIMIT 1", e.ID, userID, string(kind)))
 		if isNoRows(err) {
 			refusal = oneTime("invalid_one_time_code", "The code is not right.")
-			return nil
+			return e.recordCode(ctx, tx, kind, identity.MailCode{UserID: userID}, refusal)
 		}
 		if err != nil {
 			return err
@@ -98,12 +101,34 @@ func (e *Env) UseMailCode(ctx context.Context, kind identity.MailCodeKind, userI
 		default:
 			_, err = tx.exec("UPDATE mail_codes SET used_at = $2 WHERE id = $1", c.ID, now)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.recordCode(ctx, tx, kind, c, refusal)
 	})
 	if err == nil {
 		err = refusal
 	}
 	return c, err
+}
+
+// recordCode keeps how the use of a code ended. A right magic code is told when
+// the session opens, with the session.
+func (e *Env) recordCode(ctx context.Context, tx *tx, kind identity.MailCodeKind, c identity.MailCode, refusal error) error {
+	if kind == identity.EmailChange || kind == identity.MagicAuth && refusal == nil {
+		return nil
+	}
+	return e.record(tx, authenticated(outcome(ctx, string(kind), c.UserID, c.Email, refusal)))
+}
+
+// outcome is what an authentication event is about; refusal is nil for success.
+func outcome(ctx context.Context, kind, userID, email string, refusal error) identity.Authentication {
+	a := identity.Authentication{Type: kind, UserID: userID, Email: email, Client: identity.ClientOf(ctx)}
+	if refusal != nil {
+		f := fault.From(refusal)
+		a.Failed, a.ErrorCode, a.Error = true, f.Code, f.Message
+	}
+	return a
 }
 
 func oneTime(code, message string) error {
@@ -126,20 +151,22 @@ func (e *Env) ResetPassword(ctx context.Context, token, passwordHash string) (id
 	var u identity.User
 	err := e.db.write(ctx, func(tx *tx) error {
 		now := millis(e.db.now())
-		var userID string
-		err := tx.row("UPDATE mail_codes SET used_at = $3 WHERE hash = $2 AND environment_id = $1 AND kind = 'password_reset' AND used_at = 0 AND expires_at > $3 RETURNING user_id",
-			e.ID, e.codeMAC(identity.PasswordReset, "", token), now).Scan(&userID)
+		c, _, err := e.scanMailCode(tx.row("UPDATE mail_codes SET used_at = $3 WHERE hash = $2 AND environment_id = $1 AND kind = 'password_reset' AND used_at = 0 AND expires_at > $3 RETURNING "+mailCodeColumns,
+			e.ID, e.codeMAC(identity.PasswordReset, "", token), now))
 		if isNoRows(err) {
 			return fault.New(fault.NotFound, "The password reset token is not valid any more.").WithCode("password_reset_token_invalid")
 		}
 		if err != nil {
 			return err
 		}
-		u, err = scanUser(tx.row("UPDATE users SET password_hash = $3, email_verified = 1, updated_at = $4 WHERE environment_id = $1 AND id = $2 RETURNING "+userColumns, e.ID, userID, passwordHash, now))
+		u, err = scanUser(tx.row("UPDATE users SET password_hash = $3, email_verified = 1, updated_at = $4 WHERE environment_id = $1 AND id = $2 RETURNING "+userColumns, e.ID, c.UserID, passwordHash, now))
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec("UPDATE sessions SET status = 'revoked', ended_at = $3, updated_at = $3 WHERE environment_id = $1 AND user_id = $2 AND status = 'active'", e.ID, userID, now)
+		if err := e.record(tx, happened{name: "password_reset.succeeded", about: c}, happened{name: "user.updated", about: u}); err != nil {
+			return err
+		}
+		_, err = e.revokeSessions(tx, "user_id = $3", c.UserID)
 		return err
 	})
 	return u, err
@@ -155,7 +182,10 @@ func (e *Env) VerifyEmail(ctx context.Context, userID, email string) (identity.U
 		if isNoRows(err) {
 			return notFound("user", userID)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.record(tx, happened{name: "user.updated", about: u})
 	})
 	return u, err
 }
@@ -166,8 +196,15 @@ func (e *Env) VerifyEmail(ctx context.Context, userID, email string) (identity.U
 func (e *Env) ProveEmail(ctx context.Context, userID, email string) (identity.User, error) {
 	var u identity.User
 	err := e.db.write(ctx, func(tx *tx) (err error) {
-		u, err = scanUser(tx.row(`UPDATE users SET password_hash = CASE WHEN email_verified = 0 THEN '' ELSE password_hash END, email_verified = 1, updated_at = $4
-			WHERE environment_id = $1 AND id = $2 AND email_key = $3 RETURNING `+userColumns, e.ID, userID, identity.EmailKey(email), millis(e.db.now())))
+		args := []any{e.ID, userID, identity.EmailKey(email), millis(e.db.now())}
+		u, err = scanUser(tx.row(`UPDATE users SET password_hash = '', email_verified = 1, updated_at = $4
+			WHERE environment_id = $1 AND id = $2 AND email_key = $3 AND email_verified = 0 RETURNING `+userColumns, args...))
+		if err == nil {
+			return e.record(tx, happened{name: "user.updated", about: u})
+		}
+		if isNoRows(err) { // proven before, or another's: nothing changes
+			u, err = scanUser(tx.row("SELECT "+userColumns+" FROM users WHERE environment_id = $1 AND id = $2 AND email_key = $3", args[:3]...))
+		}
 		if isNoRows(err) {
 			return notFound("user", userID)
 		}

@@ -74,7 +74,7 @@ func (e *Env) CreateOrganization(ctx context.Context, o identity.Organization) (
 				return err
 			}
 		}
-		return nil
+		return e.record(tx, happened{"organization.created", o.ID, o})
 	})
 	return o, err
 }
@@ -93,8 +93,10 @@ func (e *Env) UpdateOrganization(ctx context.Context, o identity.Organization) (
 		if err != nil {
 			return organizationConflict(err)
 		}
-		o.Domains, err = e.replaceDomains(tx, o.ID, wanted)
-		return err
+		if o.Domains, err = e.replaceDomains(tx, o.ID, wanted); err != nil {
+			return err
+		}
+		return e.record(tx, happened{"organization.updated", o.ID, o})
 	})
 	return o, err
 }
@@ -156,11 +158,24 @@ func (e *Env) Organizations(ctx context.Context, f OrganizationFilter, p Page) (
 // invitations and own roles. Sessions in it cannot be refreshed any more.
 func (e *Env) DeleteOrganization(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		n, err := tx.exec("DELETE FROM organizations WHERE environment_id = $1 AND id = $2", e.ID, id)
-		if err == nil && n == 0 {
+		var domains []identity.OrganizationDomain
+		err := tx.rows("SELECT "+domainColumns+" FROM organization_domains WHERE environment_id = $1 AND organization_id = $2 ORDER BY id", func(s scanner) error {
+			d, err := scanDomain(s)
+			domains = append(domains, d)
+			return err
+		}, e.ID, id)
+		if err != nil {
+			return err
+		}
+		o, err := scanOrganization(tx.row("DELETE FROM organizations WHERE environment_id = $1 AND id = $2 RETURNING "+organizationColumns, e.ID, id))
+		if isNoRows(err) {
 			return noOrganization(id)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		o.Domains = domains
+		return e.record(tx, happened{"organization.deleted", o.ID, o})
 	})
 }
 

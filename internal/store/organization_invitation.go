@@ -57,7 +57,10 @@ func (e *Env) CreateInvitation(ctx context.Context, i identity.Invitation) (iden
 		_, err := tx.exec(`INSERT INTO invitations (environment_id, id, organization_id, email, email_key, state, role_slug, inviter_user_id, hash, sealed, days, expires_at, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`, e.ID, i.ID, orNull(i.OrganizationID), i.Email, identity.EmailKey(i.Email), string(i.State), i.RoleSlug,
 			orNull(i.InviterUserID), e.invitationMAC(i.Token), e.db.box.Seal("invitation", i.ID, []byte(i.Token)), i.Days, millis(i.ExpiresAt), millis(now))
-		return err
+		if err != nil {
+			return err
+		}
+		return e.record(tx, happened{"invitation.created", i.OrganizationID, i})
 	})
 	return i, err
 }
@@ -177,7 +180,7 @@ func (e *Env) Invitations(ctx context.Context, email, organizationID string, p P
 	return list, before, after, err
 }
 
-func (e *Env) changeInvitation(ctx context.Context, id string, fn func(tx *tx, i identity.Invitation, now time.Time) error) (identity.Invitation, error) {
+func (e *Env) changeInvitation(ctx context.Context, what, id string, fn func(tx *tx, i identity.Invitation, now time.Time) error) (identity.Invitation, error) {
 	var i identity.Invitation
 	err := e.db.write(ctx, func(tx *tx) (err error) {
 		read := func() error {
@@ -193,7 +196,10 @@ func (e *Env) changeInvitation(ctx context.Context, id string, fn func(tx *tx, i
 		if err := fn(tx, i, e.db.now()); err != nil {
 			return err
 		}
-		return read()
+		if err := read(); err != nil {
+			return err
+		}
+		return e.record(tx, happened{"invitation." + what, i.OrganizationID, i})
 	})
 	return i, err
 }
@@ -201,22 +207,32 @@ func (e *Env) changeInvitation(ctx context.Context, id string, fn func(tx *tx, i
 // RevokeInvitation ends a pending invitation and the pending membership that
 // waits for it.
 func (e *Env) RevokeInvitation(ctx context.Context, id string) (identity.Invitation, error) {
-	return e.changeInvitation(ctx, id, func(tx *tx, i identity.Invitation, now time.Time) error {
+	return e.changeInvitation(ctx, "revoked", id, func(tx *tx, i identity.Invitation, now time.Time) error {
 		if i.StateAt(now) != identity.InvitationPending {
 			return refused("invite_not_pending", "Invite is not pending.")
 		}
 		if _, err := tx.exec("UPDATE invitations SET state = 'revoked', revoked_at = $3, updated_at = $3 WHERE environment_id = $1 AND id = $2", e.ID, id, millis(now)); err != nil {
 			return err
 		}
-		_, err := tx.exec(`DELETE FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND status = 'pending'
-			AND user_id = (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3)`, e.ID, i.OrganizationID, identity.EmailKey(i.Email))
+		var waiting string
+		err := tx.row(`SELECT id FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND status = 'pending'
+			AND user_id = (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3)`, e.ID, i.OrganizationID, identity.EmailKey(i.Email)).Scan(&waiting)
+		if isNoRows(err) {
+			return nil
+		}
+		if err == nil {
+			err = e.recordMembership(tx, "deleted", waiting)
+		}
+		if err == nil {
+			_, err = tx.exec("DELETE FROM organization_memberships WHERE environment_id = $1 AND id = $2", e.ID, waiting)
+		}
 		return err
 	})
 }
 
 // RenewInvitation lets a pending invitation live as long again as at first.
 func (e *Env) RenewInvitation(ctx context.Context, id string) (identity.Invitation, error) {
-	return e.changeInvitation(ctx, id, func(tx *tx, i identity.Invitation, now time.Time) error {
+	return e.changeInvitation(ctx, "resent", id, func(tx *tx, i identity.Invitation, now time.Time) error {
 		switch i.StateAt(now) {
 		case identity.InvitationExpired:
 			return refused("invite_expired", "Invite has expired.")
@@ -234,7 +250,7 @@ func (e *Env) RenewInvitation(ctx context.Context, id string) (identity.Invitati
 // address, who thereby becomes an active member of its organization. Of many
 // callers one succeeds.
 func (e *Env) AcceptInvitation(ctx context.Context, id, userID string) (identity.Invitation, error) {
-	return e.changeInvitation(ctx, id, func(tx *tx, i identity.Invitation, now time.Time) error {
+	return e.changeInvitation(ctx, "accepted", id, func(tx *tx, i identity.Invitation, now time.Time) error {
 		switch {
 		case i.AcceptedUserID != "":
 			return refused("invite_has_accepted_user_id", "Invite has already been accepted by a user.")
@@ -259,6 +275,9 @@ func (e *Env) AcceptInvitation(ctx context.Context, id, userID string) (identity
 		if err := e.setMembershipStatus(tx, m.ID, identity.MembershipActive); err != nil {
 			return err
 		}
-		return e.setMembershipRoles(tx, m.ID, m.OrganizationID, rolesOf(i))
+		if err := e.setMembershipRoles(tx, m.ID, m.OrganizationID, rolesOf(i)); err != nil {
+			return err
+		}
+		return e.recordMembership(tx, "updated", m.ID)
 	})
 }

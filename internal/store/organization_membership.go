@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
@@ -75,7 +76,19 @@ func (e *Env) insertMembership(tx *tx, organizationID, userID string, status ide
 	if err != nil {
 		return err
 	}
-	return e.setMembershipRoles(tx, id, organizationID, roles)
+	if err := e.setMembershipRoles(tx, id, organizationID, roles); err != nil {
+		return err
+	}
+	return e.recordMembership(tx, "created", id)
+}
+
+// recordMembership keeps what became of a membership, as it is now.
+func (e *Env) recordMembership(tx *tx, what, id string) error {
+	m, err := scanMembership(tx.row("SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND id = $2", e.ID, id))
+	if err != nil {
+		return err
+	}
+	return e.record(tx, happened{"organization_membership." + what, m.OrganizationID, m})
 }
 
 func (e *Env) setMembershipStatus(tx *tx, id string, status identity.MembershipStatus) error {
@@ -112,6 +125,9 @@ func (e *Env) CreateMembership(ctx context.Context, organizationID, userID strin
 		default:
 			if err = e.setMembershipStatus(tx, m.ID, identity.MembershipActive); err == nil {
 				err = e.setMembershipRoles(tx, m.ID, organizationID, roles)
+			}
+			if err == nil {
+				err = e.recordMembership(tx, "updated", m.ID)
 			}
 		}
 		if err != nil {
@@ -185,10 +201,14 @@ func (e *Env) changeMembership(ctx context.Context, id string, fn func(*tx, iden
 		if err := read(); err != nil {
 			return err
 		}
+		prior := m
 		if err := fn(tx, m); err != nil {
 			return err
 		}
-		return read()
+		if err := read(); err != nil || m.Status == prior.Status && m.UpdatedAt.Equal(prior.UpdatedAt) && slices.Equal(m.Roles, prior.Roles) {
+			return err
+		}
+		return e.record(tx, happened{"organization_membership.updated", m.OrganizationID, m})
 	})
 	return m, err
 }
@@ -234,10 +254,14 @@ func (e *Env) ReactivateMembership(ctx context.Context, id string) (identity.Mem
 // DeleteMembership removes a user from an organization.
 func (e *Env) DeleteMembership(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		n, err := tx.exec("DELETE FROM organization_memberships WHERE environment_id = $1 AND id = $2", e.ID, id)
-		if err == nil && n == 0 {
+		err := e.recordMembership(tx, "deleted", id)
+		if isNoRows(err) {
 			return noMembership(id)
 		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec("DELETE FROM organization_memberships WHERE environment_id = $1 AND id = $2", e.ID, id)
 		return err
 	})
 }

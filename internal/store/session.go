@@ -61,8 +61,7 @@ func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session) (
 			RETURNING user_id, organization_id, redirect_uri, auth_method`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.OrganizationID, &s.RedirectURI, &s.AuthMethod)
 		if isNoRows(err) {
 			// Spent before? Then what it gave is no longer trusted.
-			n, err := tx.exec(`UPDATE sessions SET status = 'revoked', ended_at = $3, updated_at = $3 WHERE environment_id = $1 AND status = 'active'
-				AND id = (SELECT session_id FROM codes WHERE hash = $2 AND environment_id = $1)`, e.ID, hash, millis(now))
+			n, err := e.revokeSessions(tx, "id = (SELECT session_id FROM codes WHERE hash = $3 AND environment_id = $1)", hash)
 			replayed = n > 0
 			if err == nil && !replayed {
 				return ErrCode
@@ -107,7 +106,30 @@ func (e *Env) openSession(tx *tx, s *identity.Session, now time.Time) (identity.
 	}
 	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10)",
 		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt))
-	return u, err
+	if err != nil {
+		return u, err
+	}
+	opened := happened{name: "session.created", organization: s.OrganizationID, about: *s}
+	if kind := eventType[s.AuthMethod]; kind != "" {
+		return u, e.record(tx, authenticated(identity.Authentication{Type: kind, UserID: u.ID, Email: u.Email,
+			Client: identity.Client{IPAddress: s.IPAddress, UserAgent: s.UserAgent}}), opened)
+	}
+	return u, e.record(tx, opened)
+}
+
+// revokeSessions ends the active sessions that a condition selects and returns
+// how many there were. The condition's argument is $3.
+func (e *Env) revokeSessions(tx *tx, condition string, arg any) (int, error) {
+	var ended []happened
+	err := tx.rows("UPDATE sessions SET status = 'revoked', ended_at = $2, updated_at = $2 WHERE environment_id = $1 AND status = 'active' AND "+condition+" RETURNING "+sessionColumns, func(r scanner) error {
+		s, err := scanSession(r)
+		ended = append(ended, happened{name: "session.revoked", organization: s.OrganizationID, about: s})
+		return err
+	}, e.ID, millis(e.db.now()), arg)
+	if err != nil {
+		return 0, err
+	}
+	return len(ended), e.record(tx, ended...)
 }
 
 // Rotation is the outcome of presenting a refresh token.
@@ -192,7 +214,7 @@ func (e *Env) repeated(tx *tx, s *identity.Session, id string, generation int64,
 	case s.Generation == generation+1 && now.Sub(s.RotatedAt) <= window:
 		return Replayed, nil
 	}
-	_, err = tx.exec("UPDATE sessions SET status = 'revoked', ended_at = $3, updated_at = $3 WHERE environment_id = $1 AND id = $2", e.ID, id, millis(now))
+	_, err = e.revokeSessions(tx, "id = $3", id)
 	return Reused, err
 }
 
@@ -222,9 +244,10 @@ func (e *Env) Sessions(ctx context.Context, userID string, p Page) (list []ident
 func (e *Env) EndSession(ctx context.Context, id string) (identity.Session, error) {
 	var s identity.Session
 	err := e.db.write(ctx, func(tx *tx) (err error) {
-		now := millis(e.db.now())
-		s, err = scanSession(tx.row(`UPDATE sessions SET status = 'revoked', ended_at = CASE WHEN ended_at = 0 THEN $3 ELSE ended_at END, updated_at = $3
-			WHERE environment_id = $1 AND id = $2 RETURNING `+sessionColumns, e.ID, id, now))
+		if _, err = e.revokeSessions(tx, "id = $3", id); err != nil {
+			return err
+		}
+		s, err = scanSession(tx.row("SELECT "+sessionColumns+" FROM sessions WHERE environment_id = $1 AND id = $2", e.ID, id))
 		if isNoRows(err) {
 			return notFound("session", id)
 		}
@@ -248,7 +271,8 @@ func (db *DB) EnvBySession(ctx context.Context, id string) (*Env, error) {
 }
 
 // Sweep removes codes and challenges that expired an hour ago or longer,
-// credentials past their end, and sessions that have been over for 30 days.
+// credentials past their end, sessions that have been over for 30 days, and the
+// oldest events beyond what an environment keeps.
 func (db *DB) Sweep(ctx context.Context) error {
 	now := db.now()
 	return db.write(ctx, func(tx *tx) error {
@@ -261,7 +285,9 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if _, err := tx.exec("DELETE FROM team_credentials WHERE expires_at > 0 AND expires_at < $1", millis(now)); err != nil {
 			return err
 		}
-		_, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30)))
-		return err
+		if _, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30))); err != nil {
+			return err
+		}
+		return db.sweepEvents(tx)
 	})
 }

@@ -46,6 +46,9 @@ type Options struct {
 	// command line is shared; a server's database belongs to one process.
 	Shared bool
 	Now    func() time.Time // clock; default time.Now
+	// Describe returns the JSON of what an event is about: a value of package
+	// identity, without its secrets. Nil: no events are kept.
+	Describe func(about any) ([]byte, error)
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -60,6 +63,10 @@ type DB struct {
 	stmts  stmtCache
 	envs   envCache
 	close  func() error
+
+	describe func(about any) ([]byte, error)
+	events   *eventLog
+	hooked   chan struct{}
 }
 
 // Open opens or makes the database at o.Path with its key file beside it
@@ -73,7 +80,7 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		return nil, fault.Wrap(err, fault.Invalid, "cannot make the data folder %s", dir).
 			WithFix("choose a folder that can be written with --data DIR")
 	}
-	db = &DB{path: o.Path, now: o.Now, unlock: func() {}}
+	db = &DB{path: o.Path, now: o.Now, unlock: func() {}, describe: o.Describe, events: newEventLog(), hooked: make(chan struct{}, 1)}
 	db.close = sync.OnceValue(db.closeAll)
 	opened := db // a return of nil has set db to nil when this runs
 	defer func() {
@@ -106,7 +113,10 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 	if db.reads, err = openPool(ctx, o.Path, readers, true); err != nil {
 		return nil, err
 	}
-	if db.writer, err = startWriter(ctx, db.writes); err != nil {
+	if err := db.loadHooked(ctx); err != nil {
+		return nil, err
+	}
+	if db.writer, err = startWriter(ctx, db.writes, db.notifyHooked); err != nil {
 		return nil, err
 	}
 	return db, nil

@@ -23,6 +23,7 @@ type writer struct {
 	queue    chan *write
 	stopping chan struct{} // closed by stop: no write is taken any more
 	done     chan struct{} // closed when the queue is done
+	hooked   func()        // called after a commit with events that an endpoint may want
 }
 
 type write struct {
@@ -36,14 +37,16 @@ type tx struct {
 	ctx   context.Context
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	// hooked: the batch has events that an endpoint may want.
+	hooked bool
 }
 
-func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
+func startWriter(ctx context.Context, pool *sql.DB, hooked func()) (*writer, error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the writer: %w", err)
 	}
-	w := &writer{queue: make(chan *write), stopping: make(chan struct{}), done: make(chan struct{})}
+	w := &writer{queue: make(chan *write), stopping: make(chan struct{}), done: make(chan struct{}), hooked: hooked}
 	go w.loop(&tx{ctx: context.Background(), conn: conn, stmts: map[string]*sql.Stmt{}})
 	return w, nil
 }
@@ -106,6 +109,10 @@ func (w *writer) collectAndRun(t *tx, batch []*write, results []error) []error {
 				results[i] = fmt.Errorf("commit: %w", err)
 			}
 		}
+	}
+	if t.hooked {
+		t.hooked = false
+		w.hooked()
 	}
 	for i, b := range batch {
 		b.result <- results[i]

@@ -7,6 +7,16 @@ CREATE TABLE api_keys (
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL
 );
+CREATE TABLE audit_events (
+    id             TEXT PRIMARY KEY,
+    team_id        TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL,
+    actor_kind     TEXT NOT NULL CHECK (actor_kind IN ('team_token', 'api_key', 'server')),
+    actor_id       TEXT NOT NULL,
+    action         TEXT NOT NULL,
+    target         TEXT NOT NULL,
+    created_at     INTEGER NOT NULL
+);
 CREATE TABLE auth_challenges (
     id          TEXT PRIMARY KEY,
     factor_id   TEXT NOT NULL REFERENCES auth_factors (id) ON DELETE CASCADE,
@@ -100,6 +110,15 @@ CREATE TABLE environments (
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 , mfa_required INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE events (
+    environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    id              TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    data            TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    PRIMARY KEY (environment_id, id)
+) WITHOUT ROWID;
 CREATE TABLE idempotency (
     team_id    TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     key        TEXT NOT NULL,
@@ -197,6 +216,13 @@ CREATE TABLE owned_entries (
     created_at     INTEGER NOT NULL, removing_by TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (placement_id, kind, value)
 ) WITHOUT ROWID;
+CREATE TABLE password_failures (
+    address        BLOB PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    failures       INTEGER NOT NULL,
+    since          INTEGER NOT NULL,
+    paused_until   INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE permissions (
     id             TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -334,7 +360,36 @@ CREATE TABLE users (
     updated_at      INTEGER NOT NULL,
     UNIQUE (environment_id, email_key)
 );
+CREATE TABLE webhook_deliveries (
+    endpoint_id    TEXT NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
+    event_id       TEXT NOT NULL,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    name           TEXT NOT NULL,
+    data           TEXT NOT NULL,
+    happened_at    INTEGER NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+    tries          INTEGER NOT NULL DEFAULT 0,
+    tried_at       INTEGER NOT NULL DEFAULT 0,
+    next_at        INTEGER NOT NULL,
+    http_status    INTEGER NOT NULL DEFAULT 0,
+    error          TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (endpoint_id, event_id)
+) WITHOUT ROWID;
+CREATE TABLE webhook_endpoints (
+    id             TEXT PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    url            TEXT NOT NULL,
+    events         TEXT NOT NULL,
+    secret         BLOB NOT NULL,
+    enabled        INTEGER NOT NULL,
+    cursor         TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
+    UNIQUE (environment_id, url)
+);
 CREATE INDEX api_keys_environment ON api_keys (environment_id);
+CREATE INDEX audit_events_created ON audit_events (created_at);
+CREATE INDEX audit_events_team ON audit_events (team_id, id);
 CREATE INDEX auth_challenges_expiry ON auth_challenges (expires_at);
 CREATE INDEX auth_challenges_factor ON auth_challenges (factor_id);
 CREATE INDEX auth_factors_environment ON auth_factors (environment_id);
@@ -362,6 +417,8 @@ CREATE INDEX organization_memberships_user ON organization_memberships (user_id,
 CREATE INDEX organizations_environment ON organizations (environment_id, id);
 CREATE UNIQUE INDEX organizations_external_id ON organizations (environment_id, external_id) WHERE external_id <> '';
 CREATE UNIQUE INDEX organizations_stripe ON organizations (environment_id, stripe_customer_id) WHERE stripe_customer_id <> '';
+CREATE INDEX password_failures_environment ON password_failures (environment_id);
+CREATE INDEX password_failures_since ON password_failures (since);
 CREATE INDEX placements_client ON placements (client_id);
 CREATE INDEX role_permissions_permission ON role_permissions (permission_id);
 CREATE UNIQUE INDEX roles_environment ON roles (environment_id, slug) WHERE organization_id IS NULL;
@@ -373,3 +430,5 @@ CREATE INDEX signing_keys_ready ON signing_keys (kid) WHERE environment_id IS NU
 CREATE INDEX team_credentials_team ON team_credentials (team_id);
 CREATE INDEX users_environment ON users (environment_id, id);
 CREATE UNIQUE INDEX users_external_id ON users (environment_id, external_id) WHERE external_id <> '';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, next_at, event_id) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_log ON webhook_deliveries (environment_id, event_id);
