@@ -57,12 +57,14 @@ func (o *inboxOptions) mailbox(ctx context.Context) (read func(since time.Time) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if !s.conn.Embedded {
+		s.close()
+		return nil, nil, fault.New(fault.Unsupported, "the mail of a WorkOS environment goes to people, not to an inbox of Berth's").
+			WithFix("use an environment of a Berth server").WithCode("workos_has_no_inbox")
+	}
 	g, err := s.conn.Ledger.Claim(ctx, s.req.Deployment())
 	if fault.Is(err, fault.NotFound) || err == nil && !g.Placement.Bound() {
 		err = errNotReady(s.req)
-	}
-	if err == nil && !s.conn.Embedded {
-		err = fault.New(fault.Unsupported, "the mail of a WorkOS environment goes to people, not to an inbox of Berth's").WithFix("use an environment of a Berth server")
 	}
 	if err != nil {
 		s.close()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,7 @@ func TestMain(m *testing.M) {
 //	json FILE PATH VALUE           FILE (or stdout) is JSON and holds VALUE at a.b.0
 //	json FILE                      FILE is JSON
 //	normal FROM TO                 copy a file (or stdout) with ids replaced
+//	post PATH JSON                 send it to the server with the API key in .env.local
 //	app-state FOLDER TO            names, modes and hashes of the files in FOLDER
 //	server-state TO                hashes of what the script's server holds
 func TestScripts(t *testing.T) {
@@ -60,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"listen":       cmdListen,
 			"json":         cmdJSON,
 			"normal":       cmdNormal,
+			"post":         cmdPost,
 			"app-state":    cmdAppState,
 			"server-state": cmdServerState,
 		},
@@ -187,6 +190,27 @@ func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// cmdPost asks as the backend of the app in the current folder does.
+func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post PATH JSON")
+	}
+	_, rest, _ := strings.Cut(ts.ReadFile(".env.local"), "\nWORKOS_API_KEY=")
+	key, _, _ := strings.Cut(rest, "\n")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ts.Getenv(serverVar)+args[0], strings.NewReader(args[1]))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		ts.Fatalf("post %s = %s", args[0], resp.Status)
+	}
 }
 
 func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
