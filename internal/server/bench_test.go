@@ -93,7 +93,7 @@ const (
 // hash that each of them needs, on the same machine in the same run.
 func BenchmarkSignIn(b *testing.B) {
 	for b.Loop() {
-		s := startWith(b, server.Config{Hash: auth.DefaultHashParams})
+		s := startWith(b, server.Config{Hash: auth.DefaultHashParams, Limits: noLimits})
 		a := newAccount(b, s, email)
 		u, err := a.e.UserByEmail(b.Context(), email)
 		if err != nil {

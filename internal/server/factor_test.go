@@ -95,8 +95,14 @@ type mfaSetup struct {
 
 func newMFA(t *testing.T) *mfaSetup {
 	t.Helper()
+	return newMFAWith(t, server.Config{})
+}
+
+func newMFAWith(t *testing.T, cfg server.Config) *mfaSetup {
+	t.Helper()
 	clk := &stillClock{at: time.Date(2026, 1, 15, 12, 0, 5, 0, time.UTC)}
-	m := &mfaSetup{clk: clk, s: startWith(t, server.Config{Now: clk.now})}
+	cfg.Now = clk.now
+	m := &mfaSetup{clk: clk, s: startWith(t, cfg)}
 	m.team, m.e = environment(t, m.s, "dev")
 	_, value, err := m.e.CreateAPIKey(t.Context(), "test", time.Time{}, "")
 	if err != nil {

@@ -129,7 +129,7 @@ func TestACodeIsSpentOnce(t *testing.T) {
 
 func TestCodeRules(t *testing.T) {
 	c := &clock{}
-	s := startWith(t, server.Config{Now: c.now})
+	s := startWith(t, server.Config{Now: c.now, Limits: noLimits})
 	a, b := newAccount(t, s, email), newAccount(t, s, email)
 	noPKCE := url.Values{"code_challenge": nil, "code_challenge_method": nil}
 	for name, try := range map[string]struct {

@@ -14,12 +14,17 @@ import (
 	"testing"
 
 	"github.com/berthdev/berth/internal/auth"
+	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/server"
 	"github.com/berthdev/berth/internal/store"
 )
 
 // fastHash keeps tests quick; the parameters are those of a test, not of a server.
 var fastHash = auth.HashParams{MemoryKiB: 64, Iterations: 1, Parallelism: 1}
+
+// noLimits is for tests that sign one person in more often than the documented
+// rates allow, and whose subject is another.
+var noLimits = &limit.Rules{}
 
 func start(t testing.TB) *server.Server {
 	t.Helper()

@@ -92,7 +92,7 @@ func TestSignOutTargets(t *testing.T) {
 // R59: in a shared environment the claim of the deployment that a session was
 // opened for decides where sign-out leads, not who wrote the homepage last.
 func TestSignOutLeadsToTheSessionsOwnDeployment(t *testing.T) {
-	s := start(t)
+	s := startWith(t, server.Config{Limits: noLimits})
 	a := newAccount(t, s, email)
 	team, err := s.Store().FirstTeam(t.Context(), "Acme")
 	if err != nil {
