@@ -120,6 +120,7 @@ export function nodeSuite(sdk, version) {
     const made = await um.createUser({ email: "crud@example.com", firstName: "Grace", lastName: "Hopper", metadata: { plan: "pro" }, externalId: "ext-1" });
     assert.equal(made.emailVerified, false);
     assert.deepEqual(await um.getUser(made.id), made);
+    assert.deepEqual(await um.getUserByExternalId("ext-1"), made);
     const changed = await um.updateUser({ userId: made.id, firstName: "Rear Admiral", emailVerified: true });
     assert.deepEqual([changed.firstName, changed.lastName, changed.emailVerified, changed.metadata], ["Rear Admiral", "Hopper", true, { plan: "pro" }]);
 

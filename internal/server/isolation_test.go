@@ -93,7 +93,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 	v.env, err = db.EnvByClientID(ctx, v.env.ClientID)
 	must(err)
 
-	status, user := call(t, s, "POST", "/user_management/users", v.apiKey, map[string]any{"email": mark + "@users.example", "password": password, "first_name": mark, "email_verified": true})
+	status, user := call(t, s, "POST", "/user_management/users", v.apiKey, map[string]any{"email": mark + "@users.example", "password": password, "first_name": mark, "external_id": "ext-" + mark, "email_verified": true})
 	if status != http.StatusCreated {
 		t.Fatalf("create user = %d %s", status, user)
 	}
@@ -257,8 +257,9 @@ var rows = map[string]row{
 	"POST /user_management/users": {path: fixed("/user_management/users"), own: apiKey, accepts: true, bodies: bodies(func(b *tenant) []any {
 		return []any{m{"email": "new-" + identity.NewULID() + "@example.com", "environment_id": b.env.ID, "client_id": b.env.ClientID}}
 	})},
-	"GET /user_management/users":      {path: func(b *tenant) string { return "/user_management/users?email=" + b.user.Email }, own: apiKey, accepts: true},
-	"GET /user_management/users/{id}": {path: func(b *tenant) string { return "/user_management/users/" + b.user.ID }, own: apiKey},
+	"GET /user_management/users":                     {path: func(b *tenant) string { return "/user_management/users?email=" + b.user.Email }, own: apiKey, accepts: true},
+	"GET /user_management/{kind}/{by}/{external_id}": {path: func(b *tenant) string { return "/user_management/users/external_id/" + b.user.ExternalID }, own: apiKey},
+	"GET /user_management/users/{id}":                {path: func(b *tenant) string { return "/user_management/users/" + b.user.ID }, own: apiKey},
 	"PUT /user_management/users/{id}": {path: func(b *tenant) string { return "/user_management/users/" + b.user.ID }, own: apiKey,
 		bodies: bodies(func(b *tenant) []any {
 			return []any{m{"first_name": "Mallory"}, m{"id": b.user.ID, "email": "m@example.com", "password": "another password"}}
@@ -417,6 +418,7 @@ var rows = map[string]row{
 	"GET /berth/v1/environments/{client_id}": {path: func(b *tenant) string { return "/berth/v1/environments/" + b.env.ClientID }, own: teamToken},
 	"PATCH /berth/v1/environments/{client_id}": {path: func(b *tenant) string { return "/berth/v1/environments/" + b.env.ClientID }, own: teamToken,
 		bodies: bodies(func(*tenant) []any { return []any{m{"issuer": "https://mallory.example"}} })},
+	"GET /berth/v1/audit":       {path: fixed("/berth/v1/audit"), own: teamToken, accepts: true},
 	"GET /berth/v1/deployments": {path: fixed("/berth/v1/deployments"), own: teamToken, accepts: true},
 	"POST /berth/v1/tokens": {path: fixed("/berth/v1/tokens"), own: teamToken, accepts: true,
 		bodies: bodies(func(b *tenant) []any { return []any{m{"name": "mine", "team_id": b.team.ID}} })},

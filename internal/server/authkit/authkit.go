@@ -58,6 +58,9 @@ func (a *API) Mount(mux *http.ServeMux) {
 	keyed("POST /user_management/users", a.createUser)
 	keyed("GET /user_management/users", a.listUsers)
 	keyed("GET /user_management/users/{id}", a.getUser)
+	// The literal pattern would conflict with …/users/{id}/sessions, and one with
+	// "users" as its literal with the discovery document.
+	keyed("GET /user_management/{kind}/{by}/{external_id}", a.getUserByExternalID)
 	keyed("PUT /user_management/users/{id}", a.updateUser)
 	keyed("DELETE /user_management/users/{id}", a.deleteUser)
 	keyed("GET /user_management/users/{id}/sessions", a.listSessions)

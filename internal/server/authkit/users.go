@@ -156,6 +156,17 @@ func (a *API) getUser(e *store.Env, w http.ResponseWriter, r *http.Request) erro
 	return route.JSON(w, http.StatusOK, User(u))
 }
 
+func (a *API) getUserByExternalID(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	if r.PathValue("kind") != "users" || r.PathValue("by") != "external_id" {
+		return fault.New(fault.NotFound, "Not Found").WithCode("not_found")
+	}
+	u, err := e.UserByExternalID(r.Context(), r.PathValue("external_id"))
+	if err != nil {
+		return err
+	}
+	return route.JSON(w, http.StatusOK, User(u))
+}
+
 func (a *API) updateUser(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var b userBody
 	if err := route.Read(r, &b); err != nil {
