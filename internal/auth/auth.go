@@ -203,9 +203,19 @@ func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, passwo
 		return u, err
 	}
 	if !known || !ok {
-		return identity.User{}, errCredentials(email)
+		return identity.User{}, s.failed(ctx, e, "password", u.ID, email, errCredentials(email))
 	}
 	return u, nil
+}
+
+// failed keeps that a sign-in was refused, and returns the refusal.
+func (s *Service) failed(ctx context.Context, e *store.Env, kind, userID, email string, refusal error) error {
+	err := e.RecordFailure(ctx, identity.Authentication{Type: kind, UserID: userID, Email: clip(email, 254),
+		ErrorCode: fault.From(refusal).Code, Error: clip(fault.From(refusal).Message, 512)})
+	if err != nil {
+		return err
+	}
+	return refusal
 }
 
 // PasswordGrant signs a user in without a browser (grant_type password), or

@@ -172,7 +172,7 @@ func (s *Service) EmailVerificationGrant(ctx context.Context, e *store.Env, pend
 func (s *Service) CheckMagicCode(ctx context.Context, e *store.Env, email, code string) (identity.User, error) {
 	u, err := e.UserByEmail(ctx, email)
 	if fault.Is(err, fault.NotFound) {
-		return u, fault.New(fault.Invalid, "The code is not right.").WithCode("invalid_one_time_code")
+		return u, s.failed(ctx, e, "magic_auth", "", email, fault.New(fault.Invalid, "The code is not right.").WithCode("invalid_one_time_code"))
 	}
 	if err != nil {
 		return u, err

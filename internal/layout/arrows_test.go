@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
-		"server/deploy", "server/dashboard", "server/berthapi", "server/route",
+		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/webhook",
 		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit",
 	},
 	"server/route":     {"identity", "limit"}, // handlers, errors and bodies: what the surfaces share
@@ -40,6 +40,8 @@ var arrows = map[string][]string{
 	"server/deploy":    {"server/route", "convex", "berth", "deployment", "store"},
 	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
 	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
+
+	"server/webhook":   {"workos", "store", "identity"}, // sends what the store queues
 
 	"auth":       {"store", "token", "mail", "identity"},
 	"store":      {"identity", "claim"},

@@ -54,12 +54,24 @@ func (s *Server) servesThisMachine(r *http.Request) bool {
 			return false
 		}
 	}
+	return s.publishedHere() && fromThisMachine(r)
+}
+
+// publishedHere tells whether the server's own address is on loopback.
+func (s *Server) publishedHere() bool {
 	u, err := url.Parse(s.base)
 	if err != nil {
 		return false
 	}
 	ip := net.ParseIP(u.Hostname())
-	return (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) && fromThisMachine(r)
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// forThisMachine tells whether nobody but this machine reaches the server: it
+// listens on loopback and its address is there, so that no proxy stands before it.
+func (s *Server) forThisMachine() bool {
+	at, ok := s.listener.Addr().(*net.TCPAddr)
+	return ok && at.IP.IsLoopback() && s.publishedHere()
 }
 
 // console lists what this server holds. It shows no secret.

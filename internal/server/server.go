@@ -32,6 +32,7 @@ import (
 	"github.com/berthdev/berth/internal/server/hosted"
 	"github.com/berthdev/berth/internal/server/platform"
 	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/server/webhook"
 	"github.com/berthdev/berth/internal/store"
 )
 
@@ -66,6 +67,7 @@ type Server struct {
 	db       *store.DB
 	keys     *auth.Keyring
 	api      *berthapi.API
+	hooks    *webhook.Sender
 	listener net.Listener
 	base     string
 	http     *http.Server
@@ -83,7 +85,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now})
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: authkit.EventData})
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +97,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.base == "" {
 		s.base = "http://" + loopbackName(listener.Addr())
 	}
+	s.hooks = webhook.New(db, cfg.Log, s.forThisMachine)
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	return s, nil
@@ -158,7 +161,7 @@ func (s *Server) handler() http.Handler {
 	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 
-	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Limits: limits}).Mount(mux)
+	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
 	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
@@ -208,6 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.keys.Run(ctx) })
 	g.Go(func() error { return s.janitor(ctx) })
+	g.Go(func() error { return s.hooks.Run(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.db.Close())
 }

@@ -29,6 +29,8 @@ type API struct {
 	// LookupTXT finds the DNS record that proves an organization's domain;
 	// nil is the system's resolver.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
+	// CheckTarget refuses a URL that webhooks cannot be sent to.
+	CheckTarget func(target string, production bool) error
 	Limits    limit.Set
 }
 
@@ -68,6 +70,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 
 	a.mountMail(keyed)
 	a.mountFactors(keyed)
+	a.mountEvents(keyed)
 	a.mountOrganizations(keyed)
 
 	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
@@ -276,6 +279,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	if authenticated && req.UserAgent != "" {
 		from.UserAgent = req.UserAgent
 	}
+	ctx = identity.WithClient(ctx, identity.Client(from))
 	if err := a.limitGrant(e, req); err != nil {
 		return err
 	}

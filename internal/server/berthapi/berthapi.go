@@ -72,6 +72,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("GET /berth/v1/environments/{client_id}", a.environment)
 	team("PATCH /berth/v1/environments/{client_id}", a.patchEnvironment)
 	team("GET /berth/v1/environments/{client_id}/messages", a.inbox)
+	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
 	s.Handle(mux, "POST /berth/v1/events/github", a.githubEvent)

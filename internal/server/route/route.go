@@ -165,12 +165,14 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// WithRequestID gives every request an id and shows it in X-Request-ID.
+// WithRequestID gives every request an id, which it shows in X-Request-ID, and
+// its context the client that it comes from.
 func WithRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := "req_" + identity.NewULID()
 		w.Header().Set("X-Request-ID", id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey, id)))
+		ctx := identity.WithClient(r.Context(), identity.Client{IPAddress: ClientIP(r), UserAgent: r.UserAgent()})
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, requestIDKey, id)))
 	})
 }
 
