@@ -50,7 +50,10 @@ func (e *Env) CreateUser(ctx context.Context, u identity.User) (identity.User, e
 		_, err := tx.exec("INSERT INTO users (environment_id, email_key, "+userColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)",
 			e.ID, identity.EmailKey(u.Email), u.ID, u.Email, u.EmailVerified, u.FirstName, u.LastName, u.ProfilePictureURL, u.ExternalID, u.Locale,
 			metadataText(u.Metadata), u.PasswordHash, millis(now))
-		return userConflict(err)
+		if err != nil {
+			return userConflict(err)
+		}
+		return e.record(tx, happened{name: "user.created", about: u})
 	})
 	return u, err
 }
@@ -77,7 +80,10 @@ func (e *Env) UpdateUser(ctx context.Context, u identity.User) (identity.User, e
 		if err == nil && n == 0 {
 			return notFound("user", u.ID)
 		}
-		return userConflict(err)
+		if err != nil {
+			return userConflict(err)
+		}
+		return e.record(tx, happened{name: "user.updated", about: u})
 	})
 	return u, err
 }
@@ -112,11 +118,14 @@ func (e *Env) UserByExternalID(ctx context.Context, externalID string) (identity
 // DeleteUser removes a user with its sessions and codes.
 func (e *Env) DeleteUser(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		n, err := tx.exec("DELETE FROM users WHERE environment_id = $1 AND id = $2", e.ID, id)
-		if err == nil && n == 0 {
+		u, err := scanUser(tx.row("DELETE FROM users WHERE environment_id = $1 AND id = $2 RETURNING "+userColumns, e.ID, id))
+		if isNoRows(err) {
 			return notFound("user", id)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.record(tx, happened{name: "user.deleted", about: u})
 	})
 }
 
