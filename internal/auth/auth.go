@@ -191,18 +191,33 @@ func errCredentials(email string) error {
 
 // CheckPassword returns the user whose address and password these are. Unknown
 // users, users without a password and wrong passwords take the same time and
-// give the same error.
+// give the same error. So does the right one in the pause that follows many
+// wrong ones in a row (store.MaxPasswordFailures), for unknown addresses too.
 func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, password string) (identity.User, error) {
 	u, err := e.UserByEmail(ctx, email)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return u, err
 	}
 	known := err == nil && u.PasswordHash != ""
+	paused, err := e.PasswordPaused(ctx, email)
+	if err != nil {
+		return identity.User{}, err
+	}
 	ok, err := s.hasher.Verify(ctx, u.PasswordHash, password)
 	if err != nil {
 		return u, err
 	}
-	if !known || !ok {
+	right := known && ok && !paused
+	if right {
+		// Asked again: others may have guessed while this one was checked.
+		right, err = e.PasswordRight(ctx, email)
+	} else if !paused {
+		err = e.PasswordFailed(ctx, email)
+	}
+	if err != nil {
+		return identity.User{}, err
+	}
+	if !right {
 		return identity.User{}, s.failed(ctx, e, "password", u.ID, email, errCredentials(email))
 	}
 	return u, nil

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/server"
 )
@@ -26,6 +29,8 @@ type serveOptions struct {
 	quiet     bool
 	verbose   bool
 	detach    bool
+	noLimits  bool
+	proxies   []string // networks
 }
 
 func newServeCommand(env *Env) *cobra.Command {
@@ -47,6 +52,8 @@ berth serve --addr :8080 --public-url https://auth.example.com	for a team, behin
 	f.StringVar(&o.addr, "addr", "", "where to listen `HOST:PORT` (default: "+defaultAddr+", or the port of last time)")
 	f.StringVar(&o.publicURL, "public-url", "", "address under which clients reach the server `URL`")
 	f.BoolVar(&o.detach, "detach", false, "run in the background, with a log file in the data folder")
+	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "network of a reverse proxy whose X-Forwarded-For is believed `CIDR`; repeatable")
+	f.BoolVar(&o.noLimits, "no-rate-limits", false, "for load tests: answer however many requests, on this machine only")
 	f.BoolVar(&o.quiet, "quiet", false, "print warnings and errors only")
 	f.BoolVar(&o.verbose, "verbose", false, "log more")
 	cmd.AddCommand(newServeStatusCommand(env), newServeTokenCommand(env), newServeStopCommand(env))
@@ -116,6 +123,38 @@ func (o *serveOptions) welcome(out *Output, local server.Local, dir string) {
 	out.Fact("Stop", "Ctrl-C")
 }
 
+// limits returns what --no-rate-limits says. It is refused where others than
+// this machine could use it.
+func (o *serveOptions) limits(addr string) (*limit.Rules, error) {
+	if !o.noLimits {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	public, parseErr := url.Parse(o.publicURL)
+	if err != nil || !isLoopback(host) || parseErr != nil || o.publicURL != "" && !isLoopback(public.Hostname()) {
+		return nil, fault.New(fault.Invalid, "--no-rate-limits is for servers of this machine only, not for %s", cmp.Or(o.publicURL, addr)).
+			WithFix("leave it out, or listen on a loopback address such as 127.0.0.1:0")
+	}
+	return &limit.Rules{}, nil
+}
+
+// trustedProxies reads the networks of --trusted-proxy; an address is a network
+// of one.
+func (o *serveOptions) trustedProxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range o.proxies {
+		p, err := netip.ParsePrefix(text)
+		if a, addrErr := netip.ParseAddr(text); addrErr == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "--trusted-proxy %q is not a network", text).WithFix("give it as 10.0.0.0/8, or one address")
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -162,10 +201,19 @@ const (
 )
 
 func (o *serveOptions) openAt(ctx context.Context, dir, addr string, before server.Local) (*server.Server, error) {
+	limits, err := o.limits(addr)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := o.trustedProxies()
+	if err != nil {
+		return nil, err
+	}
 	for deadline := o.env.Now().Add(handOver); ; {
 		s, err := server.New(ctx, server.Config{
 			DataDir: dir, Addr: addr, PublicURL: o.publicURL, Version: o.env.Version,
 			GitHubSecret: secret.String(o.env.get(githubVar)), Log: o.logger(),
+			Limits: limits, TrustedProxies: proxies,
 		})
 		if fault.Code(err) != "database_in_use" {
 			return s, err

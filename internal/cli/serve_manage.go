@@ -27,6 +27,12 @@ func runDetached(ctx context.Context, o *serveOptions, dir string) error {
 	if o.quiet {
 		args = append(args, "--quiet")
 	}
+	if o.noLimits {
+		args = append(args, "--no-rate-limits")
+	}
+	for _, network := range o.proxies {
+		args = append(args, "--trusted-proxy", network)
+	}
 	local, started, err := ensureServer(ctx, o.env, dir, args)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ const (
 	PrefixDeployment  = "deployment"
 	PrefixProject     = "project"
 	PrefixCredential  = "credential"
+	PrefixAuditEvent  = "audit_event"
 )
 
 // NewID returns a fresh id with the given prefix. Ids made later sort later,

@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"cmd/berth": {"cli"},
 	"cli": {
 		"project", "host", "plan", "doctor", "convex", "workos", "server",
-		"berth", "claim", "demo", "examples", "provision", "identity",
+		"berth", "claim", "demo", "examples", "provision", "identity", "limit",
 	},
 
 	"provision": {"berth", "claim", "convex", "host", "identity", "plan", "project", "workos"},
@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
 	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
 
-	"server/webhook":   {"workos", "store", "identity"}, // sends what the store queues
+	"server/webhook": {"workos", "store", "identity"}, // sends what the store queues
 
 	"auth":       {"store", "token", "mail", "identity"},
 	"store":      {"identity", "claim"},

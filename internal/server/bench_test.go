@@ -297,7 +297,7 @@ func build(b *testing.B) string {
 // which is killed at the end of the benchmark at the latest.
 func serve(b *testing.B, bin, dir string) (base string, p *exec.Cmd) {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), bin, "--data", dir, "--json", "serve", "--addr", "127.0.0.1:0")
+	cmd := exec.CommandContext(b.Context(), bin, "--data", dir, "--json", "serve", "--addr", "127.0.0.1:0", "--no-rate-limits")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -34,7 +34,10 @@ func (e *Env) AddRedirectURI(ctx context.Context, uri string) (identity.Redirect
 		if isUnique(err) {
 			return fault.New(fault.Conflict, "Redirect URI '%s' already exists.", uri).WithCode("duplicate_redirect_uri")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.audit(tx, "redirect_uri.created", uri)
 	})
 	return r, err
 }
@@ -64,8 +67,10 @@ func (e *Env) DeleteRedirectURI(ctx context.Context, id string) error {
 		if r.Default {
 			return fault.New(fault.Conflict, "The default redirect URI cannot be deleted.").WithCode("default_redirect_uri")
 		}
-		_, err = tx.exec("DELETE FROM redirect_uris WHERE environment_id = $1 AND id = $2", e.ID, id)
-		return err
+		if _, err = tx.exec("DELETE FROM redirect_uris WHERE environment_id = $1 AND id = $2", e.ID, id); err != nil {
+			return err
+		}
+		return e.audit(tx, "redirect_uri.deleted", r.URI)
 	})
 }
 
@@ -80,7 +85,10 @@ func (e *Env) AddCORSOrigin(ctx context.Context, origin string) (identity.CORSOr
 		if isUnique(err) {
 			return fault.New(fault.Conflict, "CORS origin '%s' already exists.", origin).WithCode("duplicate_cors_origin")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.audit(tx, "cors_origin.created", origin)
 	})
 	return o, err
 }
@@ -121,7 +129,19 @@ func (e *Env) DeleteCORSOrigin(ctx context.Context, id string) error {
 // step, the default redirect URI included: another one then becomes the
 // default. It is Berth's own clean-up, for entries recorded as Berth's.
 func (e *Env) RemoveEntries(ctx context.Context, uris, origins []string) error {
-	return e.db.write(ctx, func(tx *tx) error { return removeEntries(tx, e.Environment, uris, origins) })
+	return e.db.write(ctx, func(tx *tx) error {
+		for _, uri := range uris {
+			if err := e.audit(tx, "redirect_uri.deleted", uri); err != nil {
+				return err
+			}
+		}
+		for _, origin := range origins {
+			if err := e.audit(tx, "cors_origin.deleted", origin); err != nil {
+				return err
+			}
+		}
+		return removeEntries(tx, e.Environment, uris, origins)
+	})
 }
 
 func removeEntries(tx *tx, e identity.Environment, uris, origins []string) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // configuration, keys, users, codes and sessions.
 type Env struct {
 	db *DB
+	by Actor // who opened it with a credential, for the audit log
 	identity.Environment
 }
 
@@ -68,12 +70,15 @@ func (t *Team) CreateEnvironment(ctx context.Context, n NewEnvironment) (*Env, e
 		if err := seedRoles(tx, e.ID, now); err != nil {
 			return err
 		}
+		if err := t.audit(tx, e.ID, "environment.created", e.ID); err != nil {
+			return err
+		}
 		return tx.remember(t.ID, n.IdempotencyKey, e.ID, nil, now)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Env{db: t.db, Environment: e}, nil
+	return &Env{db: t.db, by: t.by, Environment: e}, nil
 }
 
 // remembered returns what an earlier creation with this key made.
@@ -106,7 +111,7 @@ func (t *Team) Environment(ctx context.Context, id string) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Env{db: t.db, Environment: e}, nil
+	return &Env{db: t.db, by: t.by, Environment: e}, nil
 }
 
 // EnvironmentByClientID returns the team's environment with the given client ID.
@@ -114,6 +119,9 @@ func (t *Team) EnvironmentByClientID(ctx context.Context, clientID string) (*Env
 	e, err := t.db.EnvByClientID(ctx, clientID)
 	if fault.Is(err, fault.NotFound) || err == nil && e.TeamID != t.ID {
 		return nil, fault.New(fault.NotFound, "no environment of this team has the client ID %q", clientID).WithCode("environment_not_found")
+	}
+	if err == nil {
+		e.by = t.by
 	}
 	return e, err
 }
@@ -123,7 +131,7 @@ func (t *Team) Environments(ctx context.Context) ([]*Env, error) {
 	var all []*Env
 	err := t.db.list(ctx, "SELECT "+environmentColumns+" FROM environments WHERE team_id = $1 ORDER BY id", func(s scanner) error {
 		e, err := scanEnvironment(s)
-		all = append(all, &Env{db: t.db, Environment: e})
+		all = append(all, &Env{db: t.db, by: t.by, Environment: e})
 		return err
 	}, t.ID)
 	return all, err
@@ -137,7 +145,10 @@ func (t *Team) DeleteEnvironment(ctx context.Context, id string) error {
 		if isNoRows(err) {
 			return fault.New(fault.NotFound, "environment %q was not found", id).WithCode("environment_not_found")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.audit(tx, id, "environment.deleted", id)
 	})
 	t.db.envs.forget(clientID)
 	return err
@@ -203,26 +214,33 @@ func (db *DB) EnvByClientID(ctx context.Context, clientID string) (*Env, error) 
 // EnvByAPIKey returns the environment that an API key selects.
 func (db *DB) EnvByAPIKey(ctx context.Context, key string) (*Env, error) {
 	hash := sha256.Sum256([]byte(key))
-	var clientID string
-	err := db.row(ctx, `SELECT e.client_id FROM api_keys k JOIN environments e ON e.id = k.environment_id
-		WHERE k.hash = $1 AND (k.expires_at = 0 OR k.expires_at > $2)`, hash[:], millis(db.now())).Scan(&clientID)
+	var clientID, keyID string
+	err := db.row(ctx, `SELECT e.client_id, k.id FROM api_keys k JOIN environments e ON e.id = k.environment_id
+		WHERE k.hash = $1 AND (k.expires_at = 0 OR k.expires_at > $2)`, hash[:], millis(db.now())).Scan(&clientID, &keyID)
 	if isNoRows(err) {
 		return nil, fault.New(fault.Unauthenticated, "Unauthorized").WithCode("unauthorized")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return db.EnvByClientID(ctx, clientID)
+	e, err := db.EnvByClientID(ctx, clientID)
+	if err == nil {
+		e.by = Actor{Kind: ByAPIKey, ID: keyID}
+	}
+	return e, err
 }
 
 // update changes one column of the environment and its cached copy.
-func (e *Env) update(ctx context.Context, query string, args ...any) error {
+func (e *Env) update(ctx context.Context, action, target, query string, args ...any) error {
 	err := e.db.write(ctx, func(tx *tx) error {
 		n, err := tx.exec(query, append([]any{e.ID, millis(e.db.now())}, args...)...)
 		if err == nil && n == 0 {
 			return notFound("environment", e.ID)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.audit(tx, action, target)
 	})
 	e.db.envs.forget(e.ClientID)
 	return err
@@ -230,22 +248,22 @@ func (e *Env) update(ctx context.Context, query string, args ...any) error {
 
 // SetHomepage sets the app homepage URL.
 func (e *Env) SetHomepage(ctx context.Context, url string) error {
-	return e.update(ctx, "UPDATE environments SET homepage_url = $3, updated_at = $2 WHERE id = $1", url)
+	return e.update(ctx, "homepage.set", url, "UPDATE environments SET homepage_url = $3, updated_at = $2 WHERE id = $1", url)
 }
 
 // SetIssuer sets the iss of future access tokens; empty means the server's own form.
 func (e *Env) SetIssuer(ctx context.Context, issuer string) error {
-	return e.update(ctx, "UPDATE environments SET issuer = $3, updated_at = $2 WHERE id = $1", issuer)
+	return e.update(ctx, "issuer.set", issuer, "UPDATE environments SET issuer = $3, updated_at = $2 WHERE id = $1", issuer)
 }
 
 // SetMFARequired sets whether every sign-in but single sign-on needs a second factor.
 func (e *Env) SetMFARequired(ctx context.Context, required bool) error {
-	return e.update(ctx, "UPDATE environments SET mfa_required = $3, updated_at = $2 WHERE id = $1", required)
+	return e.update(ctx, "mfa_required.set", strconv.FormatBool(required), "UPDATE environments SET mfa_required = $3, updated_at = $2 WHERE id = $1", required)
 }
 
 // SetJWTTemplate sets the template of access token claims.
 func (e *Env) SetJWTTemplate(ctx context.Context, template string) error {
-	return e.update(ctx, "UPDATE environments SET jwt_template = $3, jwt_updated_at = $2, updated_at = $2 WHERE id = $1", template)
+	return e.update(ctx, "jwt_template.set", "", "UPDATE environments SET jwt_template = $3, jwt_updated_at = $2, updated_at = $2 WHERE id = $1", template)
 }
 
 // CreateAPIKey makes an API key of the environment and returns its value,
@@ -281,6 +299,9 @@ func (e *Env) CreateAPIKey(ctx context.Context, name string, expires time.Time, 
 			k.ID, e.ID, name, hash[:], millis(expires), millis(now)); err != nil {
 			return err
 		}
+		if err := e.audit(tx, "api_key.created", k.ID); err != nil {
+			return err
+		}
 		return tx.remember(e.TeamID, idempotencyKey, k.ID, e.db.box.Seal("idempotency", k.ID, []byte(value.Reveal())), now)
 	})
 	return k, value, err
@@ -293,6 +314,9 @@ func (e *Env) ExpireAPIKey(ctx context.Context, id string, at time.Time) error {
 		if err == nil && n == 0 {
 			return notFound("API key", id)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.audit(tx, "api_key.expired", id)
 	})
 }

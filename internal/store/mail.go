@@ -150,6 +150,9 @@ func (e *Env) ResetToken(ctx context.Context, token string) (identity.MailCode, 
 func (e *Env) ResetPassword(ctx context.Context, token, passwordHash string) (identity.User, error) {
 	var u identity.User
 	err := e.db.write(ctx, func(tx *tx) error {
+		if err := e.resetEndsPause(tx, token); err != nil {
+			return err
+		}
 		now := millis(e.db.now())
 		c, _, err := e.scanMailCode(tx.row("UPDATE mail_codes SET used_at = $3 WHERE hash = $2 AND environment_id = $1 AND kind = 'password_reset' AND used_at = 0 AND expires_at > $3 RETURNING "+mailCodeColumns,
 			e.ID, e.codeMAC(identity.PasswordReset, "", token), now))

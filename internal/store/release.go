@@ -112,8 +112,10 @@ func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entri
 		if _, err := tx.exec("DELETE FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID); err != nil {
 			return err
 		}
-		_, err = tx.exec("DELETE FROM placements WHERE team_id = $1 AND id = $2 AND state = 'deleting'", t.ID, placementID)
-		return err
+		if _, err = tx.exec("DELETE FROM placements WHERE team_id = $1 AND id = $2 AND state = 'deleting'", t.ID, placementID); err != nil {
+			return err
+		}
+		return tx.audit(t.db, t.cleaner(), t.ID, g.Placement.EnvironmentID, "claim.released", c.Deployment)
 	})
 	t.db.envs.forget(clientID)
 	return err

@@ -276,6 +276,12 @@ func (db *DB) EnvBySession(ctx context.Context, id string) (*Env, error) {
 func (db *DB) Sweep(ctx context.Context) error {
 	now := db.now()
 	return db.write(ctx, func(tx *tx) error {
+		if err := tx.sweepFailures(now); err != nil {
+			return err
+		}
+		if err := tx.sweepAudit(now); err != nil {
+			return err
+		}
 		if _, err := tx.exec("DELETE FROM codes WHERE expires_at < $1", millis(now.Add(-time.Hour))); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 // Team is one team's part of the database.
 type Team struct {
 	db *DB
+	by Actor // who opened it with a credential, for the audit log
 	identity.Team
 }
 
@@ -154,7 +155,10 @@ func (t *Team) CreateCredential(ctx context.Context, kind CredentialKind, name s
 	err := t.db.write(ctx, func(tx *tx) error {
 		_, err := tx.exec("INSERT INTO team_credentials (id, team_id, kind, name, hash, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			c.ID, t.ID, string(kind), name, hash[:], millis(expires), millis(t.db.now()))
-		return err
+		if err != nil {
+			return err
+		}
+		return t.audit(tx, "", "credential.created", c.ID)
 	})
 	return c, err
 }
@@ -163,16 +167,28 @@ func (t *Team) CreateCredential(ctx context.Context, kind CredentialKind, name s
 // token or a long-lived one, not a client secret.
 func (db *DB) TeamByToken(ctx context.Context, token string) (*Team, error) {
 	hash := sha256.Sum256([]byte(token))
-	t, err := scanTeam(db.row(ctx, `SELECT t.id, t.name, t.slug, t.admin_email, t.created_at, t.updated_at
+	var id string
+	row := db.row(ctx, `SELECT c.id, t.id, t.name, t.slug, t.admin_email, t.created_at, t.updated_at
 		FROM team_credentials c JOIN teams t ON t.id = c.team_id
-		WHERE c.hash = $1 AND c.kind <> 'client' AND (c.expires_at = 0 OR c.expires_at > $2)`, hash[:], millis(db.now())))
+		WHERE c.hash = $1 AND c.kind <> 'client' AND (c.expires_at = 0 OR c.expires_at > $2)`, hash[:], millis(db.now()))
+	t, err := scanTeam(prefixed{row, &id})
 	if isNoRows(err) {
 		return nil, fault.New(fault.Unauthenticated, "Unauthorized").WithCode("unauthorized")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Team{db: db, Team: t}, nil
+	return &Team{db: db, by: Actor{Kind: ByTeamToken, ID: id}, Team: t}, nil
+}
+
+// prefixed scans one value before those of another scan.
+type prefixed struct {
+	scanner
+	first any
+}
+
+func (p prefixed) Scan(rest ...any) error {
+	return p.scanner.Scan(append([]any{p.first}, rest...)...)
 }
 
 // TeamByClient returns the team of Platform client credentials.
@@ -207,7 +223,10 @@ func (t *Team) Invite(ctx context.Context, email, role string) error {
 		}
 		_, err = tx.exec(`INSERT INTO team_invitations (team_id, email_key, email, role, sent_at, created_at) VALUES ($1, $2, $3, $4, $5, $5)
 			ON CONFLICT (team_id, email_key) DO UPDATE SET role = excluded.role, sent_at = excluded.sent_at`, t.ID, key, email, role, now)
-		return err
+		if err != nil {
+			return err
+		}
+		return t.audit(tx, "", "member.invited", role)
 	})
 }
 

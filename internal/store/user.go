@@ -47,6 +47,9 @@ func (e *Env) CreateUser(ctx context.Context, u identity.User) (identity.User, e
 	now := e.db.now()
 	u.ID, u.CreatedAt, u.UpdatedAt = identity.NewID(identity.PrefixUser), now, now
 	err := e.db.write(ctx, func(tx *tx) error {
+		if err := e.audit(tx, "user.created", u.ID); err != nil {
+			return err
+		}
 		_, err := tx.exec("INSERT INTO users (environment_id, email_key, "+userColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)",
 			e.ID, identity.EmailKey(u.Email), u.ID, u.Email, u.EmailVerified, u.FirstName, u.LastName, u.ProfilePictureURL, u.ExternalID, u.Locale,
 			metadataText(u.Metadata), u.PasswordHash, millis(now))
@@ -73,6 +76,9 @@ func userConflict(err error) error {
 func (e *Env) UpdateUser(ctx context.Context, u identity.User) (identity.User, error) {
 	u.UpdatedAt = e.db.now()
 	err := e.db.write(ctx, func(tx *tx) error {
+		if err := e.passwordSet(tx, u); err != nil {
+			return err
+		}
 		n, err := tx.exec(`UPDATE users SET email = $3, email_key = $4, email_verified = $5, first_name = $6, last_name = $7, picture_url = $8,
 			external_id = $9, locale = $10, metadata = $11, password_hash = $12, updated_at = $13 WHERE environment_id = $1 AND id = $2`,
 			e.ID, u.ID, u.Email, identity.EmailKey(u.Email), u.EmailVerified, u.FirstName, u.LastName, u.ProfilePictureURL,
@@ -118,6 +124,9 @@ func (e *Env) UserByExternalID(ctx context.Context, externalID string) (identity
 // DeleteUser removes a user with its sessions and codes.
 func (e *Env) DeleteUser(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
+		if err := e.audit(tx, "user.deleted", id); err != nil {
+			return err
+		}
 		u, err := scanUser(tx.row("DELETE FROM users WHERE environment_id = $1 AND id = $2 RETURNING "+userColumns, e.ID, id))
 		if isNoRows(err) {
 			return notFound("user", id)

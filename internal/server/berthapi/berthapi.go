@@ -75,6 +75,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
+	team("GET /berth/v1/audit", a.audit)
 	s.Handle(mux, "POST /berth/v1/events/github", a.githubEvent)
 	s.Handle(mux, "GET /berth/v1/health", func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := a.DB.ReadyKeys(r.Context()); err != nil {
