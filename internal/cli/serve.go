@@ -120,6 +120,9 @@ func (o *serveOptions) welcome(out *Output, local server.Local, dir string) {
 	if host, _, err := net.SplitHostPort(o.addr); err == nil && !isLoopback(host) && o.publicURL == "" {
 		out.Warn("%s is open to other machines over plain HTTP; put a TLS proxy in front and give its address with --public-url", o.addr)
 	}
+	if u, err := url.Parse(o.publicURL); err == nil && o.publicURL != "" && !isLoopback(u.Hostname()) && len(o.proxies) == 0 {
+		out.Warn("all clients of a proxy count as one for rate limits; name the proxy with --trusted-proxy")
+	}
 	out.Fact("Stop", "Ctrl-C")
 }
 

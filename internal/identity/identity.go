@@ -40,6 +40,14 @@ func NewID(prefix string) string { return prefix + "_" + NewULID() }
 // NewULID returns a fresh ULID: 48 bits of time, 80 random bits.
 func NewULID() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
 
+var ordered = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)}
+
+// NewOrderedID is NewID for lists whose order must be that of their making
+// within a millisecond too. It is easier to guess from a neighbour.
+func NewOrderedID(prefix string) string {
+	return prefix + "_" + ulid.MustNew(ulid.Now(), ordered).String()
+}
+
 // Team owns environments, projects and claims.
 type Team struct {
 	ID         string

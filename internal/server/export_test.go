@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 )
@@ -12,3 +13,6 @@ func (s *Server) Answer(r *http.Request) int {
 	s.http.Handler.ServeHTTP(w, r)
 	return w.Code
 }
+
+// Clean does at once what the server does every minute.
+func (s *Server) Clean(ctx context.Context) error { return s.clean(ctx) }

@@ -43,7 +43,7 @@ func (t *tx) audit(db *DB, by Actor, teamID, environmentID, action, target strin
 		return nil
 	}
 	_, err := t.exec("INSERT INTO audit_events (id, team_id, environment_id, actor_kind, actor_id, action, target, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		identity.NewID(identity.PrefixAuditEvent), teamID, environmentID, string(by.Kind), by.ID, action, target, millis(db.now()))
+		identity.NewOrderedID(identity.PrefixAuditEvent), teamID, environmentID, string(by.Kind), by.ID, action, target, millis(db.now()))
 	return err
 }
 
