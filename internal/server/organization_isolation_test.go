@@ -18,6 +18,7 @@ type circle struct {
 	role         identity.Role
 	permission   identity.Permission
 	invitation   identity.Invitation
+	endpoint     identity.Endpoint
 }
 
 func newCircle(t testing.TB, e *store.Env, mark string) circle {
@@ -46,6 +47,8 @@ func newCircle(t testing.TB, e *store.Env, mark string) circle {
 	must(err)
 	c.invitation, err = e.CreateInvitation(ctx, identity.Invitation{Email: "invited-" + mark + "@users.example", OrganizationID: c.organization.ID, Days: 7, Token: "invite" + mark})
 	must(err)
+	c.endpoint, err = e.CreateEndpoint(ctx, identity.Endpoint{URL: "http://127.0.0.1:1/" + mark, Events: []string{"session.created"}})
+	must(err)
 	return c
 }
 
@@ -71,6 +74,8 @@ func (c circle) state(t testing.TB, e *store.Env) []any {
 	keep(invitations, err)
 	roles, err := e.Roles(ctx, c.organization.ID)
 	keep(roles, err)
+	endpoint, err := e.Endpoint(ctx, c.endpoint.ID)
+	keep(endpoint, err)
 	return out
 }
 
