@@ -164,7 +164,7 @@ func (s *Server) handler() http.Handler {
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
 	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
-	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL}).Mount(mux)
+	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Gone: s.api.Gone}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())

@@ -260,6 +260,19 @@ func (t *Team) Expired(ctx context.Context, base string) ([]string, error) {
 	return ids, err
 }
 
+// ClaimsOf returns ids of preview claims on this server, whose address is base,
+// of one branch of a project.
+func (t *Team) ClaimsOf(ctx context.Context, base, project, branch string) ([]string, error) {
+	var ids []string
+	err := t.db.list(ctx, "SELECT id FROM claims WHERE team_id = $1 AND kind = 'preview' AND project = $3 AND branch = $4"+hereOnly, func(s scanner) error {
+		var id string
+		err := s.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, t.ID, base, project, branch)
+	return ids, err
+}
+
 // PreviewsOf returns ids of preview claims on this server, whose address is
 // base, of one branch of a repository.
 func (t *Team) PreviewsOf(ctx context.Context, base, repository, branch string) ([]string, error) {

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -166,11 +164,11 @@ func namesCallAndStep(e ended) error {
 // on, and the next ones converge.
 func TestTortureWorkOSFaults(t *testing.T) {
 	t.Parallel()
-	first, n := uint64(1), uint64(3)
-	if os.Getenv("BERTH_TORTURE") != "" {
-		first, n = rand.Uint64(), 12
+	first, long := seedOf(t)
+	n := uint64(3)
+	if long {
+		n = 12
 	}
-	t.Logf("seeds %d to %d", first, first+n-1)
 	var all sync.WaitGroup // most of the time is waiting between retries
 	for seed := first; seed != first+n; seed++ {
 		all.Go(func() {

@@ -203,6 +203,16 @@ func (a *API) Reap(ctx context.Context, t *store.Team) (int, error) {
 	return a.reapAll(ctx, t, ids, t.ReleaseExpired)
 }
 
+// Gone releases the claims of a preview whose backend was deleted.
+func (a *API) Gone(ctx context.Context, t *store.Team, project, branch string) error {
+	ids, err := t.ClaimsOf(ctx, a.BaseURL(), project, branch)
+	if err != nil {
+		return err
+	}
+	_, err = a.reapAll(ctx, t, ids, t.Release)
+	return err
+}
+
 // reapAll releases claims; one that fails does not keep the others.
 func (a *API) reapAll(ctx context.Context, t *store.Team, ids []string, release func(context.Context, string) (*claim.Release, error)) (int, error) {
 	n := 0

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -20,6 +21,9 @@ type API struct {
 	DB      *store.DB
 	Log     *slog.Logger
 	BaseURL func() string
+	// Gone is called after a preview deployment was deleted, so that its auth
+	// environment goes with it.
+	Gone func(ctx context.Context, t *store.Team, project, branch string) error
 }
 
 // Mount registers the routes.
@@ -208,6 +212,11 @@ func (a *API) delete(t *store.Team, w http.ResponseWriter, r *http.Request) erro
 	}
 	if err := t.DeleteDeployment(r.Context(), d.Project, d.Kind, d.Reference); err != nil {
 		return err
+	}
+	if d.Kind == claim.Preview {
+		if err := a.Gone(r.Context(), t, d.Project, d.Reference); err != nil {
+			return err
+		}
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil

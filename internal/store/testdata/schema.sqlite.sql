@@ -213,7 +213,8 @@ CREATE TABLE owned_entries (
     kind           TEXT NOT NULL CHECK (kind IN ('redirect_uri', 'cors_origin')),
     value          TEXT NOT NULL,
     removing_until INTEGER NOT NULL DEFAULT 0,
-    created_at     INTEGER NOT NULL, removing_by TEXT NOT NULL DEFAULT '',
+    removing_by    TEXT NOT NULL DEFAULT '', -- the claim whose run removes it: only that run, and its repetition, does so
+    created_at     INTEGER NOT NULL,
     PRIMARY KEY (placement_id, kind, value)
 ) WITHOUT ROWID;
 CREATE TABLE password_failures (
