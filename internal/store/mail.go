@@ -219,13 +219,13 @@ func (e *Env) ProveEmail(ctx context.Context, userID, email string) (identity.Us
 // AddMessage puts a mail into the inbox; the oldest ones make room.
 func (e *Env) AddMessage(ctx context.Context, m identity.Message) error {
 	m.ID, m.CreatedAt = identity.NewID(identity.PrefixMessage), e.db.now()
-	body, err := json.Marshal([]string{m.Text, m.Code, m.Link})
+	body, err := json.Marshal([]string{m.Text, m.Code, m.Link, m.Subject}) // the subject begins with the code
 	if err != nil {
 		return err
 	}
 	return e.db.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec("INSERT INTO messages (id, environment_id, recipient, recipient_key, kind, subject, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-			m.ID, e.ID, m.To, identity.EmailKey(m.To), m.Kind, m.Subject, e.db.box.Seal("message", m.ID, body), millis(m.CreatedAt)); err != nil {
+		if _, err := tx.exec("INSERT INTO messages (id, environment_id, recipient, recipient_key, kind, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+			m.ID, e.ID, m.To, identity.EmailKey(m.To), m.Kind, e.db.box.Seal("message", m.ID, body), millis(m.CreatedAt)); err != nil {
 			return err
 		}
 		_, err := tx.exec("DELETE FROM messages WHERE environment_id = $1 AND id < (SELECT id FROM messages WHERE environment_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)", e.ID, keptMessages)
@@ -237,7 +237,7 @@ func (e *Env) AddMessage(ctx context.Context, m identity.Message) error {
 // those after a time.
 func (e *Env) Messages(ctx context.Context, to string, since time.Time, limit int) ([]identity.Message, error) {
 	var all []identity.Message
-	err := e.db.list(ctx, `SELECT id, recipient, kind, subject, body, created_at FROM messages
+	err := e.db.list(ctx, `SELECT id, recipient, kind, body, created_at FROM messages
 		WHERE environment_id = $1 AND ($2 = '' OR recipient_key = $2) AND created_at >= $3 ORDER BY id DESC LIMIT $4`, func(s scanner) error {
 		m, err := e.scanMessage(s)
 		all = append(all, m)
@@ -248,7 +248,7 @@ func (e *Env) Messages(ctx context.Context, to string, since time.Time, limit in
 
 // Message returns one mail.
 func (e *Env) Message(ctx context.Context, id string) (identity.Message, error) {
-	m, err := e.scanMessage(e.db.row(ctx, "SELECT id, recipient, kind, subject, body, created_at FROM messages WHERE environment_id = $1 AND id = $2", e.ID, id))
+	m, err := e.scanMessage(e.db.row(ctx, "SELECT id, recipient, kind, body, created_at FROM messages WHERE environment_id = $1 AND id = $2", e.ID, id))
 	if isNoRows(err) {
 		return m, notFound("message", id)
 	}
@@ -259,7 +259,7 @@ func (e *Env) scanMessage(s scanner) (identity.Message, error) {
 	var m identity.Message
 	var sealed []byte
 	var created int64
-	if err := s.Scan(&m.ID, &m.To, &m.Kind, &m.Subject, &sealed, &created); err != nil {
+	if err := s.Scan(&m.ID, &m.To, &m.Kind, &sealed, &created); err != nil {
 		return m, err
 	}
 	plain, err := e.db.box.Open("message", m.ID, sealed)
@@ -270,6 +270,6 @@ func (e *Env) scanMessage(s scanner) (identity.Message, error) {
 	if err := json.Unmarshal(plain, &body); err != nil {
 		return m, err
 	}
-	m.Text, m.Code, m.Link, m.CreatedAt = body[0], body[1], body[2], fromMillis(created)
+	m.Text, m.Code, m.Link, m.Subject, m.CreatedAt = body[0], body[1], body[2], body[3], fromMillis(created)
 	return m, nil
 }

@@ -170,7 +170,6 @@ CREATE TABLE messages (
     recipient      TEXT NOT NULL,
     recipient_key  TEXT NOT NULL,
     kind           TEXT NOT NULL,
-    subject        TEXT NOT NULL,
     body           BLOB NOT NULL,
     created_at     INTEGER NOT NULL
 );

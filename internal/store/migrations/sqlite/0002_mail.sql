@@ -19,14 +19,13 @@ CREATE UNIQUE INDEX mail_codes_reset ON mail_codes (hash) WHERE kind = 'password
 CREATE INDEX mail_codes_expiry ON mail_codes (expires_at);
 
 -- The inbox: every message of environments that do not send mail. The body is
--- sealed, because it holds codes and links.
+-- sealed with the subject, because they hold codes and links.
 CREATE TABLE messages (
     id             TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
     recipient      TEXT NOT NULL,
     recipient_key  TEXT NOT NULL,
     kind           TEXT NOT NULL,
-    subject        TEXT NOT NULL,
     body           BLOB NOT NULL,
     created_at     INTEGER NOT NULL
 );
