@@ -31,7 +31,7 @@ type API struct {
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
 	// CheckTarget refuses a URL that webhooks cannot be sent to.
 	CheckTarget func(target string, production bool) error
-	Limits    limit.Set
+	Limits      limit.Set
 }
 
 // Mount registers the routes.
