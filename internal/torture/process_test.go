@@ -156,7 +156,7 @@ func (h *house) serve() {
 	if h.url != "" {
 		addr = strings.TrimPrefix(h.url, "http://")
 	}
-	h.server = start(h.t, h.dir, h.env[:2], "serve", "--addr", addr, "--quiet")
+	h.server = start(h.t, h.dir, h.env[:2], "serve", "--addr", addr, "--quiet", "--no-rate-limits")
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		var local struct {
