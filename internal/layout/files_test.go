@@ -86,14 +86,14 @@ func TestTrackedFilesNameNoMachine(t *testing.T) {
 func TestHomePathPattern(t *testing.T) {
 	slash := "/"
 	for text, want := range map[string]bool{
-		slash + "root/go":                 true,
-		`open("` + slash + `home/ann/x")`: true,
-		"cd " + slash + "Users/ann":       true,
-		"https://example.com/home/page":   false,
-		"GET /user_management/users":      false,
-		"packages/work/item":              false,
-		"the /root/ of all":               false,
-		"https://api.example.com/work/a1": false,
+		slash + "root/go":                             true,
+		`open("` + slash + `home/ann/x")`:             true,
+		"cd " + slash + "Users/ann":                   true,
+		"https://example.com/home/page":               false,
+		"GET /user_management/users":                  false,
+		"packages" + slash + "work/item":              false,
+		"the /root/ of all":                           false,
+		"https://api.example.com" + slash + "work/a1": false,
 	} {
 		if got := homePath.MatchString(text); got != want {
 			t.Errorf("homePath.MatchString(%q) = %v, want %v", text, got, want)
