@@ -22,7 +22,7 @@ type deployOptions struct {
 }
 
 func newDeployCommand(env *Env) *cobra.Command {
-	o := &deployOptions{env: env, target: targetFlags{env: env}}
+	o := &deployOptions{env: env, target: targetFlags{env: env, configured: true}}
 	cmd := &cobra.Command{
 		Use:   "deploy [-- build command]",
 		Short: "in a build: sign-in for this branch, then the build command",

@@ -21,7 +21,7 @@ type devOptions struct {
 }
 
 func newDevCommand(env *Env) *cobra.Command {
-	o := &devOptions{env: env, target: targetFlags{env: env}}
+	o := &devOptions{env: env, target: targetFlags{env: env, configured: true}}
 	cmd := &cobra.Command{
 		Use:   "dev [-- command]",
 		Short: "sign-in for this checkout, then your dev server",

@@ -15,7 +15,7 @@ type planOptions struct {
 }
 
 func newPlanCommand(env *Env) *cobra.Command {
-	o := &planOptions{env: env, target: targetFlags{env: env, readOnly: true}}
+	o := &planOptions{env: env, target: targetFlags{env: env, readOnly: true, configured: true}}
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "show what would change, change nothing",
@@ -63,7 +63,7 @@ type applyOptions struct {
 }
 
 func newApplyCommand(env *Env) *cobra.Command {
-	o := &applyOptions{env: env, target: targetFlags{env: env}}
+	o := &applyOptions{env: env, target: targetFlags{env: env, configured: true}}
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "make the environment as convex.json says",

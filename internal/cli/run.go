@@ -48,6 +48,12 @@ func (t *targetFlags) open(ctx context.Context, start bool) (*session, error) {
 	if err := checkDeployKey(t.env, req); err != nil {
 		return nil, err
 	}
+	if t.configured {
+		// A broken file is said before a server is started or asked.
+		if _, err := app.ReadConfig(); err != nil {
+			return nil, err
+		}
+	}
 	conn, done, err := t.connect(ctx, app, req, start)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ type targetFlags struct {
 	project       string
 	lifetime      time.Duration
 	port          int
+	configured    bool                          // the command acts on convex.json and stops early when it cannot be read
 	readOnly      bool                          // the command writes nothing by its nature, as plan and status
 	noPort        bool                          // the command has nothing to do with the web server's port
 	anyKey        bool                          // the command only looks, so a key of the wrong kind is shown and not refused
