@@ -334,6 +334,10 @@ func (t *targetFlags) localServer(ctx context.Context, dir string, start bool, p
 		return nil
 	}
 	if !start || t.dry() {
+		if err == nil {
+			return fault.New(fault.NeedsPerson, "the Berth server of this machine (%s) is not running", local.URL).
+				WithFix("start it again with `berth serve` (`berth dev` does it by itself); what it knew is kept").WithCode("no_connection")
+		}
 		return nil
 	}
 	local, started, err := EnsureServer(ctx, t.env, dir)
