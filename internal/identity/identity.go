@@ -69,6 +69,7 @@ type Environment struct {
 	Issuer       string // iss of access tokens; empty means the server's own form
 	JWTTemplate  string // empty when never set
 	JWTUpdatedAt time.Time
+	Settings     Settings
 	MFARequired  bool // every sign-in but single sign-on needs a second factor
 	CreatedAt    time.Time
 	UpdatedAt    time.Time

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/berthdev/berth/internal/limit"
-	"github.com/berthdev/berth/internal/server/authkit"
 	"github.com/berthdev/berth/internal/server/hosted"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 )
 
@@ -24,7 +24,7 @@ func (s *Server) limited(requests *limit.Limiter, next http.Handler) http.Handle
 		if strings.HasPrefix(r.Header.Get("Accept"), "text/html") {
 			err = hosted.TooMany(w, r, err)
 		} else {
-			err = authkit.TooMany(w, r, err)
+			err = keyed.TooMany(w, r, err)
 		}
 		if err != nil {
 			s.cfg.Log.DebugContext(r.Context(), "answer of a limit not sent", "err", err) // the client is gone

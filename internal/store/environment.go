@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -20,12 +21,16 @@ type Env struct {
 	identity.Environment
 }
 
-const environmentColumns = "id, team_id, name, client_id, production, homepage_url, issuer, jwt_template, jwt_updated_at, mfa_required, created_at, updated_at"
+const environmentColumns = "id, team_id, name, client_id, production, homepage_url, issuer, jwt_template, jwt_updated_at, mfa_required, settings, created_at, updated_at"
 
 func scanEnvironment(s scanner) (identity.Environment, error) {
 	var e identity.Environment
 	var jwt, created, updated int64
-	err := s.Scan(&e.ID, &e.TeamID, &e.Name, &e.ClientID, &e.Production, &e.HomepageURL, &e.Issuer, &e.JWTTemplate, &jwt, &e.MFARequired, &created, &updated)
+	var settings []byte
+	err := s.Scan(&e.ID, &e.TeamID, &e.Name, &e.ClientID, &e.Production, &e.HomepageURL, &e.Issuer, &e.JWTTemplate, &jwt, &e.MFARequired, &settings, &created, &updated)
+	if err == nil {
+		err = json.Unmarshal(settings, &e.Settings)
+	}
 	e.JWTUpdatedAt, e.CreatedAt, e.UpdatedAt = fromMillis(jwt), fromMillis(created), fromMillis(updated)
 	return e, err
 }
@@ -63,7 +68,7 @@ func (t *Team) CreateEnvironment(ctx context.Context, n NewEnvironment) (*Env, e
 			e = identity.Environment{ID: identity.NewID(identity.PrefixEnvironment), TeamID: t.ID, Name: n.Name,
 				ClientID: identity.NewID(identity.PrefixClient), Production: n.Production, CreatedAt: now, UpdatedAt: now}
 		}
-		if _, err := tx.exec("INSERT INTO environments ("+environmentColumns+") VALUES ($1, $2, $3, $4, $5, '', '', '', 0, 0, $6, $6)",
+		if _, err := tx.exec("INSERT INTO environments ("+environmentColumns+") VALUES ($1, $2, $3, $4, $5, '', '', '', 0, 0, '{}', $6, $6)",
 			e.ID, t.ID, e.Name, e.ClientID, e.Production, millis(now)); err != nil {
 			return err
 		}
@@ -254,6 +259,15 @@ func (e *Env) SetHomepage(ctx context.Context, url string) error {
 // SetIssuer sets the iss of future access tokens; empty means the server's own form.
 func (e *Env) SetIssuer(ctx context.Context, issuer string) error {
 	return e.update(ctx, "issuer.set", issuer, "UPDATE environments SET issuer = $3, updated_at = $2 WHERE id = $1", issuer)
+}
+
+// SetSettings replaces the settings. The caller has checked them.
+func (e *Env) SetSettings(ctx context.Context, v identity.Settings) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return e.update(ctx, "settings.set", "", "UPDATE environments SET settings = $3, updated_at = $2 WHERE id = $1", data)
 }
 
 // SetMFARequired sets whether every sign-in but single sign-on needs a second factor.

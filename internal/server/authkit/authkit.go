@@ -8,13 +8,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/limit"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
@@ -36,93 +36,39 @@ type API struct {
 
 // Mount registers the routes.
 func (a *API) Mount(mux *http.ServeMux) {
-	s := route.Surface{Log: a.Log, Answer: answer}
-	public := func(pattern string, h route.Handler) { s.Handle(mux, pattern, h) }
-	keyed := func(pattern string, h func(*store.Env, http.ResponseWriter, *http.Request) error) {
-		s.Handle(mux, pattern, func(w http.ResponseWriter, r *http.Request) error {
-			e, err := a.DB.EnvByAPIKey(r.Context(), route.Bearer(r))
-			if err != nil {
-				return err
-			}
-			if err := a.limited(e, r); err != nil {
-				return err
-			}
-			return h(e, w, r)
-		})
-	}
+	on := keyed.On(mux, a.DB, a.Log, a.Limits)
 
-	public("POST /user_management/authenticate", a.authenticate)
-	public("OPTIONS /user_management/authenticate", a.preflight)
-	public("GET /user_management/sessions/logout", a.logout)
-	public("GET /sso/jwks/{client_id}", a.jwks)
-	public("GET /user_management/{client_id}/.well-known/openid-configuration", a.discovery)
+	on.Public("POST /user_management/authenticate", a.authenticate)
+	on.Public("OPTIONS /user_management/authenticate", a.preflight)
+	on.Public("GET /user_management/sessions/logout", a.logout)
+	on.Public("GET /sso/jwks/{client_id}", a.jwks)
+	on.Public("GET /user_management/{client_id}/.well-known/openid-configuration", a.discovery)
 
-	keyed("POST /user_management/users", a.createUser)
-	keyed("GET /user_management/users", a.listUsers)
-	keyed("GET /user_management/users/{id}", a.getUser)
+	on.Handle("POST /user_management/users", a.createUser)
+	on.Handle("GET /user_management/users", a.listUsers)
+	on.Handle("GET /user_management/users/{id}", a.getUser)
 	// The literal pattern would conflict with …/users/{id}/sessions, and one with
 	// "users" as its literal with the discovery document.
-	keyed("GET /user_management/{kind}/{by}/{external_id}", a.getUserByExternalID)
-	keyed("PUT /user_management/users/{id}", a.updateUser)
-	keyed("DELETE /user_management/users/{id}", a.deleteUser)
-	keyed("GET /user_management/users/{id}/sessions", a.listSessions)
-	keyed("POST /user_management/sessions/revoke", a.revokeSession)
+	on.Handle("GET /user_management/{kind}/{by}/{external_id}", a.getUserByExternalID)
+	on.Handle("PUT /user_management/users/{id}", a.updateUser)
+	on.Handle("DELETE /user_management/users/{id}", a.deleteUser)
+	on.Handle("GET /user_management/users/{id}/sessions", a.listSessions)
+	on.Handle("POST /user_management/sessions/revoke", a.revokeSession)
 
-	a.mountMail(keyed)
-	a.mountFactors(keyed)
-	a.mountEvents(keyed)
-	a.mountOrganizations(keyed)
+	a.mountMail(on)
+	a.mountFactors(on)
+	a.mountEvents(on)
+	a.mountOrganizations(on)
 
-	keyed("POST /user_management/redirect_uris", a.addRedirectURI)
-	keyed("GET /user_management/redirect_uris", a.listRedirectURIs)
-	keyed("DELETE /user_management/redirect_uris/{id}", a.deleteRedirectURI)
-	keyed("POST /user_management/cors_origins", a.addCORSOrigin)
-	keyed("GET /user_management/cors_origins", a.listCORSOrigins)
-	keyed("DELETE /user_management/cors_origins/{id}", a.deleteCORSOrigin) // not in WorkOS's reference
-	keyed("PUT /user_management/app_homepage_url", a.setHomepage)
-	keyed("GET /user_management/jwt_template", a.getJWTTemplate)
-	keyed("PUT /user_management/jwt_template", a.setJWTTemplate)
-}
-
-// oauthCodes are the failures that answer in shape C (RFC 6749 section 5.2).
-var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true, "invalid_client": true, "unauthorized_client": true,
-	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true}
-
-// oneTimeCodes answer 400 in shape B.
-var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code_expired": true, "one_time_code_previously_used": true,
-	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true, "user_mismatch": true}
-
-// answer writes a failure in the shape that the official SDKs expect for it.
-func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
-	out, known := organizationAnswer(f)
-	switch {
-	case f.Kind == fault.RateLimited:
-		out = tooMany(r, f)
-	case known:
-	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
-		out = workos.UnauthorizedAnswer()
-	case oauthCodes[f.Code]:
-		out = workos.OAuthAnswer(f.Code, f.Message)
-	case f.Code == "duplicate_redirect_uri":
-		out = workos.MessageAnswer(http.StatusUnprocessableEntity, f.Message)
-	case f.Code == "duplicate_cors_origin":
-		out = workos.CORSOriginExists()
-	case f.Code == "default_redirect_uri":
-		out = workos.DefaultRedirectURI()
-	case f.Code == "invalid_credentials":
-		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
-	case oneTimeCodes[f.Code]:
-		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
-	case f.Kind == fault.NotFound && f.Code == "password_reset_token_invalid":
-		out = workos.CodeAnswer(http.StatusNotFound, f.Code, f.Message)
-	case f.Kind == fault.NotFound:
-		out = workos.MessageAnswer(http.StatusNotFound, f.Message)
-	case f.Kind == fault.Invalid:
-		out = workos.CodeAnswer(http.StatusUnprocessableEntity, f.Code, f.Message)
-	default:
-		out = workos.CodeAnswer(route.Status(f.Kind), f.Code, f.Message)
-	}
-	_ = out.Write(w) // the client is gone; there is nobody to tell
+	on.Handle("POST /user_management/redirect_uris", a.addRedirectURI)
+	on.Handle("GET /user_management/redirect_uris", a.listRedirectURIs)
+	on.Handle("DELETE /user_management/redirect_uris/{id}", a.deleteRedirectURI)
+	on.Handle("POST /user_management/cors_origins", a.addCORSOrigin)
+	on.Handle("GET /user_management/cors_origins", a.listCORSOrigins)
+	on.Handle("DELETE /user_management/cors_origins/{id}", a.deleteCORSOrigin) // not in WorkOS's reference
+	on.Handle("PUT /user_management/app_homepage_url", a.setHomepage)
+	on.Handle("GET /user_management/jwt_template", a.getJWTTemplate)
+	on.Handle("PUT /user_management/jwt_template", a.setJWTTemplate)
 }
 
 func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
@@ -374,42 +320,14 @@ func firstRunes(s string, n int) string {
 	return s[:n] + "…"
 }
 
-// page reads the list parameters.
-func page(r *http.Request) (store.Page, error) {
-	q := r.URL.Query()
-	p := store.Page{Limit: 10, Before: q.Get("before"), After: q.Get("after")}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 100 {
-			return p, fault.New(fault.Invalid, "limit must be a number from 1 to 100").WithCode("invalid_request_parameters")
-		}
-		p.Limit = n
-	}
-	switch q.Get("order") {
-	case "", "desc", "normal":
-	case "asc":
-		p.Ascending = true
-	default:
-		return p, fault.New(fault.Invalid, "order must be asc, desc or normal").WithCode("invalid_request_parameters")
-	}
-	return p, nil
-}
-
 // User encodes a user.
 func User(u identity.User) workos.User {
-	out := workos.User{Object: "user", ID: u.ID, Email: u.Email, FirstName: null(u.FirstName), LastName: null(u.LastName),
-		Name: null(strings.TrimSpace(u.FirstName + " " + u.LastName)), EmailVerified: u.EmailVerified, ProfilePictureURL: null(u.ProfilePictureURL),
-		ExternalID: null(u.ExternalID), Metadata: u.Metadata, Locale: null(u.Locale), LastSignInAt: workos.AtOrNull(u.LastSignInAt),
+	out := workos.User{Object: "user", ID: u.ID, Email: u.Email, FirstName: keyed.OrNull(u.FirstName), LastName: keyed.OrNull(u.LastName),
+		Name: keyed.OrNull(strings.TrimSpace(u.FirstName + " " + u.LastName)), EmailVerified: u.EmailVerified, ProfilePictureURL: keyed.OrNull(u.ProfilePictureURL),
+		ExternalID: keyed.OrNull(u.ExternalID), Metadata: u.Metadata, Locale: keyed.OrNull(u.Locale), LastSignInAt: workos.AtOrNull(u.LastSignInAt),
 		CreatedAt: workos.At(u.CreatedAt), UpdatedAt: workos.At(u.UpdatedAt)}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
 	}
 	return out
-}
-
-func null(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

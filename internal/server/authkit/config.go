@@ -5,6 +5,7 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/token"
@@ -35,7 +36,7 @@ func (a *API) addRedirectURI(e *store.Env, w http.ResponseWriter, r *http.Reques
 }
 
 func (a *API) listRedirectURIs(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (a *API) addCORSOrigin(e *store.Env, w http.ResponseWriter, r *http.Request
 }
 
 func (a *API) listCORSOrigins(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}

@@ -9,18 +9,19 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
-func (a *API) mountEvents(keyed func(string, keyedHandler)) {
-	keyed("GET /events", a.listEvents)
-	keyed("POST /webhook_endpoints", a.createEndpoint)
-	keyed("GET /webhook_endpoints", a.listEndpoints)
-	keyed("GET /webhook_endpoints/{id}", a.getEndpoint)
-	keyed("PATCH /webhook_endpoints/{id}", a.updateEndpoint)
-	keyed("DELETE /webhook_endpoints/{id}", a.deleteEndpoint)
+func (a *API) mountEvents(on *keyed.Routes) {
+	on.Handle("GET /events", a.listEvents)
+	on.Handle("POST /webhook_endpoints", a.createEndpoint)
+	on.Handle("GET /webhook_endpoints", a.listEndpoints)
+	on.Handle("GET /webhook_endpoints/{id}", a.getEndpoint)
+	on.Handle("PATCH /webhook_endpoints/{id}", a.updateEndpoint)
+	on.Handle("DELETE /webhook_endpoints/{id}", a.deleteEndpoint)
 }
 
 // EventData returns the JSON of what an event is about. Codes, tokens and the
@@ -50,8 +51,8 @@ const maxUserAgent = 512
 
 func authenticationEvent(v identity.Authentication) workos.AuthenticationEvent {
 	v.Client.UserAgent = v.Client.UserAgent[:min(len(v.Client.UserAgent), maxUserAgent)]
-	out := workos.AuthenticationEvent{Type: v.Type, Status: "succeeded", IPAddress: null(v.Client.IPAddress),
-		UserAgent: null(strings.ToValidUTF8(v.Client.UserAgent, "\ufffd")), UserID: null(v.UserID), Email: null(v.Email)}
+	out := workos.AuthenticationEvent{Type: v.Type, Status: "succeeded", IPAddress: keyed.OrNull(v.Client.IPAddress),
+		UserAgent: keyed.OrNull(strings.ToValidUTF8(v.Client.UserAgent, "\ufffd")), UserID: keyed.OrNull(v.UserID), Email: keyed.OrNull(v.Email)}
 	if v.Failed {
 		out.Status, out.Error = "failed", &workos.ErrorDetail{Code: v.ErrorCode, Message: v.Error}
 	}
@@ -94,7 +95,7 @@ func invitationEvent(i identity.Invitation) any {
 		CreatedAt      workos.Time  `json:"created_at"`
 		UpdatedAt      workos.Time  `json:"updated_at"`
 	}{"invitation", i.ID, i.Email, string(i.State), workos.AtOrNull(i.AcceptedAt), workos.AtOrNull(i.RevokedAt), workos.At(i.ExpiresAt),
-		null(i.OrganizationID), null(i.InviterUserID), null(i.AcceptedUserID), null(i.RoleSlug), workos.At(i.CreatedAt), workos.At(i.UpdatedAt)}
+		keyed.OrNull(i.OrganizationID), keyed.OrNull(i.InviterUserID), keyed.OrNull(i.AcceptedUserID), keyed.OrNull(i.RoleSlug), workos.At(i.CreatedAt), workos.At(i.UpdatedAt)}
 }
 
 func mailCodeEvent(c identity.MailCode) any {
@@ -120,7 +121,7 @@ func fieldError(field, code string) workos.Answer {
 }
 
 func (a *API) listEvents(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		field, _, _ := strings.Cut(fault.From(err).Message, " ")
 		return fieldError(field, "invalid").Write(w)
@@ -252,7 +253,7 @@ func (a *API) createEndpoint(e *store.Env, w http.ResponseWriter, r *http.Reques
 }
 
 func (a *API) listEndpoints(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}

@@ -6,20 +6,21 @@ import (
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
 // mountFactors registers second factors and their challenges.
-func (a *API) mountFactors(keyed func(string, keyedHandler)) {
-	keyed("POST /user_management/users/{id}/auth_factors", a.enrollUserFactor)
-	keyed("GET /user_management/users/{id}/auth_factors", a.listFactors)
-	keyed("POST /auth/factors/enroll", a.enrollFactor)
-	keyed("GET /auth/factors/{id}", a.getFactor)
-	keyed("DELETE /auth/factors/{id}", a.deleteFactor)
-	keyed("POST /auth/factors/{id}/challenge", a.challengeFactor)
-	keyed("POST /auth/challenges/{id}/verify", a.verifyChallenge)
+func (a *API) mountFactors(on *keyed.Routes) {
+	on.Handle("POST /user_management/users/{id}/auth_factors", a.enrollUserFactor)
+	on.Handle("GET /user_management/users/{id}/auth_factors", a.listFactors)
+	on.Handle("POST /auth/factors/enroll", a.enrollFactor)
+	on.Handle("GET /auth/factors/{id}", a.getFactor)
+	on.Handle("DELETE /auth/factors/{id}", a.deleteFactor)
+	on.Handle("POST /auth/factors/{id}/challenge", a.challengeFactor)
+	on.Handle("POST /auth/challenges/{id}/verify", a.verifyChallenge)
 }
 
 func factor(f identity.Factor) workos.AuthFactor {
@@ -120,7 +121,7 @@ func (a *API) enrollFactor(e *store.Env, w http.ResponseWriter, r *http.Request)
 }
 
 func (a *API) listFactors(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}

@@ -5,25 +5,26 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
-func (a *API) mountInvitations(keyed func(string, keyedHandler)) {
-	keyed("POST /user_management/invitations", a.createInvitation)
-	keyed("GET /user_management/invitations", a.listInvitations)
-	keyed("GET /user_management/invitations/{id}", a.getInvitation)
-	keyed("GET /user_management/invitations/by_token/{token}", a.getInvitationByToken)
-	keyed("POST /user_management/invitations/{id}/accept", a.acceptInvitation)
-	keyed("POST /user_management/invitations/{id}/revoke", a.revokeInvitation)
-	keyed("POST /user_management/invitations/{id}/resend", a.resendInvitation)
+func (a *API) mountInvitations(on *keyed.Routes) {
+	on.Handle("POST /user_management/invitations", a.createInvitation)
+	on.Handle("GET /user_management/invitations", a.listInvitations)
+	on.Handle("GET /user_management/invitations/{id}", a.getInvitation)
+	on.Handle("GET /user_management/invitations/by_token/{token}", a.getInvitationByToken)
+	on.Handle("POST /user_management/invitations/{id}/accept", a.acceptInvitation)
+	on.Handle("POST /user_management/invitations/{id}/revoke", a.revokeInvitation)
+	on.Handle("POST /user_management/invitations/{id}/resend", a.resendInvitation)
 }
 
 func (a *API) invitation(e *store.Env, i identity.Invitation) workos.UserInvitation {
 	return workos.UserInvitation{Object: "invitation", ID: i.ID, Email: i.Email, State: string(i.StateAt(a.DB.Now())), AcceptedAt: workos.AtOrNull(i.AcceptedAt),
-		RevokedAt: workos.AtOrNull(i.RevokedAt), ExpiresAt: workos.At(i.ExpiresAt), OrganizationID: null(i.OrganizationID), InviterUserID: null(i.InviterUserID),
-		AcceptedUserID: null(i.AcceptedUserID), RoleSlug: null(i.RoleSlug), Token: workos.Credential(i.Token),
+		RevokedAt: workos.AtOrNull(i.RevokedAt), ExpiresAt: workos.At(i.ExpiresAt), OrganizationID: keyed.OrNull(i.OrganizationID), InviterUserID: keyed.OrNull(i.InviterUserID),
+		AcceptedUserID: keyed.OrNull(i.AcceptedUserID), RoleSlug: keyed.OrNull(i.RoleSlug), Token: workos.Credential(i.Token),
 		AcceptURL: workos.Credential(a.Auth.InvitationURL(e, i.Token)), CreatedAt: workos.At(i.CreatedAt), UpdatedAt: workos.At(i.UpdatedAt)}
 }
 
@@ -67,7 +68,7 @@ func (a *API) createInvitation(e *store.Env, w http.ResponseWriter, r *http.Requ
 }
 
 func (a *API) listInvitations(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}

@@ -5,26 +5,25 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
-type keyedHandler = func(*store.Env, http.ResponseWriter, *http.Request) error
-
 // mountMail registers what travels by mail: magic auth, e-mail verification,
 // password reset and change of address.
-func (a *API) mountMail(keyed func(string, keyedHandler)) {
-	keyed("POST /user_management/magic_auth", a.createMagicAuth)
-	keyed("GET /user_management/magic_auth/{id}", a.getMagicAuth)
-	keyed("GET /user_management/email_verification/{id}", a.getEmailVerification)
-	keyed("POST /user_management/users/{id}/email_verification/send", a.sendEmailVerification)
-	keyed("POST /user_management/users/{id}/email_verification/confirm", a.confirmEmailVerification)
-	keyed("POST /user_management/users/{id}/email_change/send", a.sendEmailChange)
-	keyed("POST /user_management/users/{id}/email_change/confirm", a.confirmEmailChange)
-	keyed("POST /user_management/password_reset", a.createPasswordReset)
-	keyed("GET /user_management/password_reset/{id}", a.getPasswordReset)
-	keyed("POST /user_management/password_reset/confirm", a.confirmPasswordReset)
+func (a *API) mountMail(on *keyed.Routes) {
+	on.Handle("POST /user_management/magic_auth", a.createMagicAuth)
+	on.Handle("GET /user_management/magic_auth/{id}", a.getMagicAuth)
+	on.Handle("GET /user_management/email_verification/{id}", a.getEmailVerification)
+	on.Handle("POST /user_management/users/{id}/email_verification/send", a.sendEmailVerification)
+	on.Handle("POST /user_management/users/{id}/email_verification/confirm", a.confirmEmailVerification)
+	on.Handle("POST /user_management/users/{id}/email_change/send", a.sendEmailChange)
+	on.Handle("POST /user_management/users/{id}/email_change/confirm", a.confirmEmailChange)
+	on.Handle("POST /user_management/password_reset", a.createPasswordReset)
+	on.Handle("GET /user_management/password_reset/{id}", a.getPasswordReset)
+	on.Handle("POST /user_management/password_reset/confirm", a.confirmPasswordReset)
 }
 
 func mailCode(object string, c identity.MailCode) workos.MailCode {

@@ -6,19 +6,20 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
-func (a *API) mountMemberships(keyed func(string, keyedHandler)) {
-	keyed("POST /user_management/organization_memberships", a.createMembership)
-	keyed("GET /user_management/organization_memberships", a.listMemberships)
-	keyed("GET /user_management/organization_memberships/{id}", a.getMembership)
-	keyed("PUT /user_management/organization_memberships/{id}", a.updateMembership)
-	keyed("DELETE /user_management/organization_memberships/{id}", a.deleteMembership)
-	keyed("PUT /user_management/organization_memberships/{id}/deactivate", a.deactivateMembership)
-	keyed("PUT /user_management/organization_memberships/{id}/reactivate", a.reactivateMembership)
+func (a *API) mountMemberships(on *keyed.Routes) {
+	on.Handle("POST /user_management/organization_memberships", a.createMembership)
+	on.Handle("GET /user_management/organization_memberships", a.listMemberships)
+	on.Handle("GET /user_management/organization_memberships/{id}", a.getMembership)
+	on.Handle("PUT /user_management/organization_memberships/{id}", a.updateMembership)
+	on.Handle("DELETE /user_management/organization_memberships/{id}", a.deleteMembership)
+	on.Handle("PUT /user_management/organization_memberships/{id}/deactivate", a.deactivateMembership)
+	on.Handle("PUT /user_management/organization_memberships/{id}/reactivate", a.reactivateMembership)
 }
 
 func membership(m identity.Membership, u identity.User) workos.OrganizationMembership {
@@ -87,7 +88,7 @@ func (a *API) createMembership(e *store.Env, w http.ResponseWriter, r *http.Requ
 }
 
 func (a *API) listMemberships(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return workos.CodeAnswer(http.StatusBadRequest, "invalid_request_parameters", fault.From(err).Message).Write(w)
 	}

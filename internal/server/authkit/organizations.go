@@ -11,53 +11,31 @@ import (
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
 )
 
 // mountOrganizations registers organizations and what belongs to them.
-func (a *API) mountOrganizations(keyed func(string, keyedHandler)) {
-	keyed("POST /organizations", a.createOrganization)
-	keyed("GET /organizations", a.listOrganizations)
-	keyed("GET /organizations/{id}", a.getOrganization)
+func (a *API) mountOrganizations(on *keyed.Routes) {
+	on.Handle("POST /organizations", a.createOrganization)
+	on.Handle("GET /organizations", a.listOrganizations)
+	on.Handle("GET /organizations/{id}", a.getOrganization)
 	// The pattern with "external_id" as a literal would conflict with those of
 	// what an organization has, such as /organizations/{id}/api_keys.
-	keyed("GET /organizations/{by}/{external_id}", a.getOrganizationByExternalID)
-	keyed("PUT /organizations/{id}", a.updateOrganization)
-	keyed("DELETE /organizations/{id}", a.deleteOrganization)
+	on.Handle("GET /organizations/{by}/{external_id}", a.getOrganizationByExternalID)
+	on.Handle("PUT /organizations/{id}", a.updateOrganization)
+	on.Handle("DELETE /organizations/{id}", a.deleteOrganization)
 
-	keyed("POST /organization_domains", a.createDomain)
-	keyed("GET /organization_domains/{id}", a.getDomain)
-	keyed("DELETE /organization_domains/{id}", a.deleteDomain)
-	keyed("POST /organization_domains/{id}/verify", a.verifyDomain)
+	on.Handle("POST /organization_domains", a.createDomain)
+	on.Handle("GET /organization_domains/{id}", a.getDomain)
+	on.Handle("DELETE /organization_domains/{id}", a.deleteDomain)
+	on.Handle("POST /organization_domains/{id}/verify", a.verifyDomain)
 
-	a.mountMemberships(keyed)
-	a.mountInvitations(keyed)
-	a.mountRoles(keyed)
-}
-
-// organizationRefusals answer 400 in shape C: refusals of a grant.
-var organizationRefusals = map[string]bool{"organization_not_found": true, "organization_membership_not_found": true,
-	"invitation_invalid": true, "invitation_cannot_be_used_for_email": true}
-
-// organizationRules answer 400 in shape B.
-var organizationRules = map[string]bool{"invalid_organization_id": true, "external_id_already_used": true, "stripe_customer_id_already_used": true,
-	"domain_already_verified": true, "missing_user_id_or_organization_id": true, "user_already_organization_member": true,
-	"cannot_reactivate_pending_organization_membership": true, "cannot_deactivate_pending_organization_membership": true,
-	"email_already_invited": true, "email_already_invited_to_organization": true, "user_already_exists": true,
-	"expires_in_days_too_short": true, "expires_in_days_too_long": true, "invite_not_pending": true, "invalid_invite": true,
-	"invite_has_accepted_user_id": true, "invite_expired": true, "invite_revoked": true, "invite_accepted": true, "bad_request": true}
-
-// organizationAnswer is the answer to a failure about organizations.
-func organizationAnswer(f *fault.Error) (workos.Answer, bool) {
-	switch {
-	case f.Kind == fault.Invalid && organizationRefusals[f.Code]:
-		return workos.OAuthAnswer(f.Code, f.Message), true
-	case organizationRules[f.Code]:
-		return workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message), true
-	}
-	return workos.Answer{}, false
+	a.mountMemberships(on)
+	a.mountInvitations(on)
+	a.mountRoles(on)
 }
 
 // organizationSelection is the step of a member of several organizations.
@@ -71,7 +49,7 @@ func organizationSelection(s *auth.StepUp) workos.Answer {
 
 func organization(o identity.Organization) workos.Organization {
 	out := workos.Organization{Object: "organization", ID: o.ID, Name: o.Name, Domains: make([]workos.OrganizationDomain, len(o.Domains)), Metadata: o.Metadata,
-		ExternalID: null(o.ExternalID), StripeCustomerID: o.StripeCustomerID, OutsideProfiles: o.OutsideProfiles, CreatedAt: workos.At(o.CreatedAt), UpdatedAt: workos.At(o.UpdatedAt)}
+		ExternalID: keyed.OrNull(o.ExternalID), StripeCustomerID: o.StripeCustomerID, OutsideProfiles: o.OutsideProfiles, CreatedAt: workos.At(o.CreatedAt), UpdatedAt: workos.At(o.UpdatedAt)}
 	for i, d := range o.Domains {
 		out.Domains[i] = domain(d)
 	}
@@ -93,13 +71,13 @@ func domain(d identity.OrganizationDomain) workos.OrganizationDomain {
 // organizationBody is the body of creating and updating an organization.
 // Members that are absent keep their value.
 type organizationBody struct {
-	Name             *string          `json:"name"`
-	OutsideProfiles  *bool            `json:"allow_profiles_outside_organization"`
-	Domains          *[]string        `json:"domains"` // the older form: stated, so verified
-	DomainData       *[]domainBody    `json:"domain_data"`
-	StripeCustomerID *string          `json:"stripe_customer_id"`
-	Metadata         nullable[texts]  `json:"metadata"`
-	ExternalID       nullable[string] `json:"external_id"`
+	Name             *string                `json:"name"`
+	OutsideProfiles  *bool                  `json:"allow_profiles_outside_organization"`
+	Domains          *[]string              `json:"domains"` // the older form: stated, so verified
+	DomainData       *[]domainBody          `json:"domain_data"`
+	StripeCustomerID *string                `json:"stripe_customer_id"`
+	Metadata         keyed.Nullable[texts]  `json:"metadata"`
+	ExternalID       keyed.Nullable[string] `json:"external_id"`
 }
 
 type texts = map[string]*string
@@ -140,7 +118,7 @@ func (b organizationBody) apply(o *identity.Organization) error {
 		if b.Metadata.Null {
 			o.Metadata = nil
 		}
-		if err := mergeMetadata(&o.Metadata, b.Metadata.Value); err != nil {
+		if err := keyed.MergeMetadata(&o.Metadata, b.Metadata.Value); err != nil {
 			return err
 		}
 	}
@@ -228,7 +206,7 @@ func (a *API) updateOrganization(e *store.Env, w http.ResponseWriter, r *http.Re
 }
 
 func (a *API) listOrganizations(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return workos.MessageAnswer(http.StatusUnprocessableEntity, fault.From(err).Message).Write(w)
 	}

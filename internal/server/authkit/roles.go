@@ -8,6 +8,7 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
@@ -15,32 +16,32 @@ import (
 
 // mountRoles registers roles of the environment and of organizations. The
 // handlers are the same: without an organization in the path it is "".
-func (a *API) mountRoles(keyed func(string, keyedHandler)) {
-	keyed("POST /authorization/roles", a.createRole)
-	keyed("GET /authorization/roles", a.listRoles)
-	keyed("GET /authorization/roles/{slug}", a.getRole)
-	keyed("PATCH /authorization/roles/{slug}", a.updateRole)
-	keyed("PUT /authorization/roles/{slug}/permissions", a.setRolePermissions)
-	keyed("POST /authorization/roles/{slug}/permissions", a.addRolePermission)
+func (a *API) mountRoles(on *keyed.Routes) {
+	on.Handle("POST /authorization/roles", a.createRole)
+	on.Handle("GET /authorization/roles", a.listRoles)
+	on.Handle("GET /authorization/roles/{slug}", a.getRole)
+	on.Handle("PATCH /authorization/roles/{slug}", a.updateRole)
+	on.Handle("PUT /authorization/roles/{slug}/permissions", a.setRolePermissions)
+	on.Handle("POST /authorization/roles/{slug}/permissions", a.addRolePermission)
 
-	keyed("POST /authorization/organizations/{organization}/roles", a.createRole)
-	keyed("GET /authorization/organizations/{organization}/roles", a.listRoles)
-	keyed("GET /authorization/organizations/{organization}/roles/{slug}", a.getRole)
-	keyed("PATCH /authorization/organizations/{organization}/roles/{slug}", a.updateRole)
-	keyed("DELETE /authorization/organizations/{organization}/roles/{slug}", a.deleteRole)
-	keyed("PUT /authorization/organizations/{organization}/roles/{slug}/permissions", a.setRolePermissions)
-	keyed("POST /authorization/organizations/{organization}/roles/{slug}/permissions", a.addRolePermission)
-	keyed("DELETE /authorization/organizations/{organization}/roles/{slug}/permissions/{permission}", a.removeRolePermission)
+	on.Handle("POST /authorization/organizations/{organization}/roles", a.createRole)
+	on.Handle("GET /authorization/organizations/{organization}/roles", a.listRoles)
+	on.Handle("GET /authorization/organizations/{organization}/roles/{slug}", a.getRole)
+	on.Handle("PATCH /authorization/organizations/{organization}/roles/{slug}", a.updateRole)
+	on.Handle("DELETE /authorization/organizations/{organization}/roles/{slug}", a.deleteRole)
+	on.Handle("PUT /authorization/organizations/{organization}/roles/{slug}/permissions", a.setRolePermissions)
+	on.Handle("POST /authorization/organizations/{organization}/roles/{slug}/permissions", a.addRolePermission)
+	on.Handle("DELETE /authorization/organizations/{organization}/roles/{slug}/permissions/{permission}", a.removeRolePermission)
 
-	keyed("POST /authorization/permissions", a.createPermission)
-	keyed("GET /authorization/permissions", a.listPermissions)
-	keyed("GET /authorization/permissions/{slug}", a.getPermission)
-	keyed("PATCH /authorization/permissions/{slug}", a.updatePermission)
-	keyed("DELETE /authorization/permissions/{slug}", a.deletePermission)
+	on.Handle("POST /authorization/permissions", a.createPermission)
+	on.Handle("GET /authorization/permissions", a.listPermissions)
+	on.Handle("GET /authorization/permissions/{slug}", a.getPermission)
+	on.Handle("PATCH /authorization/permissions/{slug}", a.updatePermission)
+	on.Handle("DELETE /authorization/permissions/{slug}", a.deletePermission)
 }
 
 func role(r identity.Role) workos.Role {
-	out := workos.Role{Object: "role", ID: r.ID, Slug: r.Slug, Name: r.Name, Description: null(r.Description), Type: "EnvironmentRole", ResourceType: r.ResourceType,
+	out := workos.Role{Object: "role", ID: r.ID, Slug: r.Slug, Name: r.Name, Description: keyed.OrNull(r.Description), Type: "EnvironmentRole", ResourceType: r.ResourceType,
 		Permissions: r.Permissions, CreatedAt: workos.At(r.CreatedAt), UpdatedAt: workos.At(r.UpdatedAt)}
 	if r.OrganizationID != "" {
 		out.Type = "OrganizationRole"
@@ -49,7 +50,7 @@ func role(r identity.Role) workos.Role {
 }
 
 func permission(p identity.Permission) workos.Permission {
-	return workos.Permission{Object: "permission", ID: p.ID, Slug: p.Slug, Name: p.Name, Description: null(p.Description), ResourceType: p.ResourceType,
+	return workos.Permission{Object: "permission", ID: p.ID, Slug: p.Slug, Name: p.Name, Description: keyed.OrNull(p.Description), ResourceType: p.ResourceType,
 		CreatedAt: workos.At(p.CreatedAt), UpdatedAt: workos.At(p.UpdatedAt)}
 }
 
@@ -77,10 +78,10 @@ func answerLimits(w http.ResponseWriter, err error) error {
 
 // namedBody is what roles and permissions are made from and changed by.
 type namedBody struct {
-	Slug         *string          `json:"slug"`
-	Name         *string          `json:"name"`
-	Description  nullable[string] `json:"description"`
-	ResourceType string           `json:"resource_type_slug"`
+	Slug         *string                `json:"slug"`
+	Name         *string                `json:"name"`
+	Description  keyed.Nullable[string] `json:"description"`
+	ResourceType string                 `json:"resource_type_slug"`
 }
 
 // check holds the body to the limits of the OpenAPI document.
@@ -166,7 +167,7 @@ func (a *API) updateRole(e *store.Env, w http.ResponseWriter, r *http.Request) e
 	if err := b.check(false); err != nil {
 		return answerLimits(w, err)
 	}
-	v, err := e.RenameRole(r.Context(), r.PathValue("organization"), r.PathValue("slug"), b.Name, text(b.Description))
+	v, err := e.RenameRole(r.Context(), r.PathValue("organization"), r.PathValue("slug"), b.Name, keyed.Text(b.Description))
 	return answerRole(w, http.StatusOK, v, err)
 }
 
@@ -229,7 +230,7 @@ func (a *API) createPermission(e *store.Env, w http.ResponseWriter, r *http.Requ
 }
 
 func (a *API) listPermissions(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}
@@ -257,7 +258,7 @@ func (a *API) updatePermission(e *store.Env, w http.ResponseWriter, r *http.Requ
 	if err := b.check(false); err != nil {
 		return answerLimits(w, err)
 	}
-	p, err := e.RenamePermission(r.Context(), r.PathValue("slug"), b.Name, text(b.Description))
+	p, err := e.RenamePermission(r.Context(), r.PathValue("slug"), b.Name, keyed.Text(b.Description))
 	return answerPermission(w, http.StatusOK, p, err)
 }
 

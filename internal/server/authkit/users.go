@@ -6,6 +6,7 @@ import (
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
+	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
 	"github.com/berthdev/berth/internal/workos"
@@ -24,13 +25,6 @@ type userBody struct {
 	Metadata      map[string]*string `json:"metadata"`
 }
 
-// Limits of user metadata, as WorkOS documents them.
-const (
-	maxMetadataKeys  = 10
-	maxMetadataKey   = 40
-	maxMetadataValue = 600
-)
-
 func (a *API) apply(r *http.Request, b userBody, u *identity.User) error {
 	set := func(to *string, from *string) {
 		if from != nil {
@@ -48,21 +42,8 @@ func (a *API) apply(r *http.Request, b userBody, u *identity.User) error {
 	if err := identity.CheckEmail(u.Email); err != nil {
 		return userError("email", fault.From(err).Code, fault.From(err).Message)
 	}
-	for k, v := range b.Metadata {
-		switch {
-		case v == nil:
-			delete(u.Metadata, k)
-			continue
-		case k == "" || len(k) > maxMetadataKey || len(*v) > maxMetadataValue:
-			return fault.New(fault.Invalid, "metadata keys have 1 to %d characters and values at most %d", maxMetadataKey, maxMetadataValue).WithCode("invalid_metadata")
-		}
-		if u.Metadata == nil {
-			u.Metadata = map[string]string{}
-		}
-		u.Metadata[k] = *v
-	}
-	if len(u.Metadata) > maxMetadataKeys {
-		return fault.New(fault.Invalid, "a user has at most %d metadata keys", maxMetadataKeys).WithCode("invalid_metadata")
+	if err := keyed.MergeMetadata(&u.Metadata, b.Metadata); err != nil {
+		return err
 	}
 	if b.Password != nil && *b.Password != "" {
 		password := string(*b.Password)
@@ -126,7 +107,7 @@ func (a *API) createUser(e *store.Env, w http.ResponseWriter, r *http.Request) e
 }
 
 func (a *API) listUsers(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}
@@ -194,12 +175,12 @@ func (a *API) deleteUser(e *store.Env, w http.ResponseWriter, r *http.Request) e
 }
 
 func session(s identity.Session) workos.Session {
-	return workos.Session{Object: "session", ID: s.ID, UserID: s.UserID, OrganizationID: null(s.OrganizationID), AuthMethod: s.AuthMethod, Status: string(s.Status), IPAddress: null(s.IPAddress),
-		UserAgent: null(s.UserAgent), ExpiresAt: workos.At(s.ExpiresAt), EndedAt: workos.AtOrNull(s.EndedAt), CreatedAt: workos.At(s.CreatedAt), UpdatedAt: workos.At(s.UpdatedAt)}
+	return workos.Session{Object: "session", ID: s.ID, UserID: s.UserID, OrganizationID: keyed.OrNull(s.OrganizationID), AuthMethod: s.AuthMethod, Status: string(s.Status), IPAddress: keyed.OrNull(s.IPAddress),
+		UserAgent: keyed.OrNull(s.UserAgent), ExpiresAt: workos.At(s.ExpiresAt), EndedAt: workos.AtOrNull(s.EndedAt), CreatedAt: workos.At(s.CreatedAt), UpdatedAt: workos.At(s.UpdatedAt)}
 }
 
 func (a *API) listSessions(e *store.Env, w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	p, err := keyed.Page(r)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ CREATE TABLE environments (
     jwt_updated_at  INTEGER NOT NULL DEFAULT 0,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
-, mfa_required INTEGER NOT NULL DEFAULT 0);
+, mfa_required INTEGER NOT NULL DEFAULT 0, settings TEXT NOT NULL DEFAULT '{}');
 CREATE TABLE events (
     environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
     id              TEXT NOT NULL,

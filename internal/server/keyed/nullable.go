@@ -1,4 +1,4 @@
-package authkit
+package keyed
 
 import (
 	"encoding/json"
@@ -6,31 +6,38 @@ import (
 	"github.com/berthdev/berth/internal/fault"
 )
 
-// nullable is a member of a body that may be absent, null or a value, where
+// Bounds of metadata, as WorkOS documents them.
+const (
+	maxMetadataKeys  = 10
+	maxMetadataKey   = 40
+	maxMetadataValue = 600
+)
+
+// Nullable is a member of a body that may be absent, null or a value, where
 // the three mean different things.
-type nullable[T any] struct {
+type Nullable[T any] struct {
 	Set   bool // the member is there
 	Null  bool // and is null
 	Value T
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (n *nullable[T]) UnmarshalJSON(data []byte) error {
+func (n *Nullable[T]) UnmarshalJSON(data []byte) error {
 	n.Set, n.Null = true, string(data) == "null"
 	return json.Unmarshal(data, &n.Value)
 }
 
-// text returns nil when the member is absent, and "" for null.
-func text(n nullable[string]) *string {
+// Text returns nil when the member is absent, and "" for null.
+func Text(n Nullable[string]) *string {
 	if !n.Set {
 		return nil
 	}
 	return &n.Value
 }
 
-// mergeMetadata writes changes into metadata: null removes a key, keys that
+// MergeMetadata writes changes into metadata: null removes a key, keys that
 // are not named stay.
-func mergeMetadata(metadata *map[string]string, changes map[string]*string) error {
+func MergeMetadata(metadata *map[string]string, changes map[string]*string) error {
 	for k, v := range changes {
 		switch {
 		case v == nil:
@@ -48,4 +55,12 @@ func mergeMetadata(metadata *map[string]string, changes map[string]*string) erro
 		return fault.New(fault.Invalid, "an object has at most %d metadata keys", maxMetadataKeys).WithCode("invalid_metadata")
 	}
 	return nil
+}
+
+// OrNull returns nil for "", which answers show as null.
+func OrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

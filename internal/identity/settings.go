@@ -1,0 +1,40 @@
+package identity
+
+import "time"
+
+// Settings are what an environment can be told about sign-in, tokens and its
+// pages, besides its addresses. The zero value is every default.
+type Settings struct {
+	Brand    Brand         `json:"brand,omitzero"`
+	Tokens   TokenSettings `json:"tokens,omitzero"`
+	Sessions Sessions      `json:"sessions,omitzero"`
+	Methods  Methods       `json:"methods,omitzero"`
+}
+
+// Brand is how the pages of an environment present themselves.
+type Brand struct {
+	Name    string `json:"name,omitempty"`     // shown instead of the environment's name
+	LogoURL string `json:"logo_url,omitempty"` // https or data:image URL
+	Accent  string `json:"accent,omitempty"`   // #rgb or #rrggbb
+}
+
+// TokenSettings shape access tokens.
+type TokenSettings struct {
+	Algorithm string        `json:"algorithm,omitempty"` // RS256 (default) or ES256
+	Audience  string        `json:"audience,omitempty"`  // aud; "" leaves it out, as WorkOS does
+	Lifetime  time.Duration `json:"lifetime,omitempty"`  // nanoseconds; 0: 5 minutes
+}
+
+// Sessions bound how long a sign-in lasts.
+type Sessions struct {
+	Lifetime   time.Duration `json:"lifetime,omitempty"`   // nanoseconds; 0: 30 days
+	Inactivity time.Duration `json:"inactivity,omitempty"` // nanoseconds without a refresh that end it; 0: none
+}
+
+// Methods say how people may sign in. All but social sign-in are open by default.
+type Methods struct {
+	NoPassword  bool `json:"no_password,omitempty"`
+	NoMagicCode bool `json:"no_magic_code,omitempty"`
+	NoSSO       bool `json:"no_sso,omitempty"`
+	NoSignUp    bool `json:"no_sign_up,omitempty"` // only invited people and those made by API
+}
