@@ -66,6 +66,7 @@ type DB struct {
 
 	describe func(about any) ([]byte, error)
 	events   *eventLog
+	flagged  sync.Map // environments that have feature flags; one too many costs a query
 	hooked   chan struct{}
 }
 
@@ -114,6 +115,9 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		return nil, err
 	}
 	if err := db.loadHooked(ctx); err != nil {
+		return nil, err
+	}
+	if err := db.loadFlagged(ctx); err != nil {
 		return nil, err
 	}
 	if db.writer, err = startWriter(ctx, db.writes, db.notifyHooked); err != nil {

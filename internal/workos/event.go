@@ -20,6 +20,7 @@ type Event struct {
 	Event     string          `json:"event"` // user.created, …
 	Data      json.RawMessage `json:"data"`
 	CreatedAt Time            `json:"created_at"`
+	Context   json.RawMessage `json:"context,omitempty"`
 }
 
 // EventList is the answer of GET /events. It pages in one direction.

@@ -159,7 +159,7 @@ func (a *API) listEvents(e *store.Env, w http.ResponseWriter, r *http.Request) e
 	}
 	out := make([]workos.Event, len(list))
 	for i, v := range list {
-		out[i] = workos.Event{Object: "event", ID: v.ID, Event: v.Name, Data: v.Data, CreatedAt: workos.At(v.CreatedAt)}
+		out[i] = workos.Event{Object: "event", ID: v.ID, Event: v.Name, Data: v.Data, CreatedAt: workos.At(v.CreatedAt), Context: v.Context}
 	}
 	return route.JSON(w, http.StatusOK, workos.NewEventList(out, after))
 }
