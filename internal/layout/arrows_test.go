@@ -151,7 +151,7 @@ func TestArrowsMakeNoCircle(t *testing.T) {
 }
 
 // onlyForTests are modules that no shipped code may reach.
-var onlyForTests = []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "testing"}
+var onlyForTests = []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/santhosh-tekuri/jsonschema", "go.yaml.in/yaml", "testing"}
 
 func TestBinaryHoldsNoTestCode(t *testing.T) {
 	for line := range strings.FieldsSeq(goList(t, "-e", "-deps", "./cmd/berth")) {
