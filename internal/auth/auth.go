@@ -23,8 +23,8 @@ import (
 
 // Lifetimes, as WorkOS documents them unless said otherwise.
 const (
-	AccessLifetime  = 5 * time.Minute
-	SessionLifetime = 30 * 24 * time.Hour // configurable at WorkOS; ours is fixed for now
+	AccessLifetime  = identity.DefaultTokenLifetime   // where the settings name none
+	SessionLifetime = identity.DefaultSessionLifetime // likewise
 	CodeLifetime    = 10 * time.Minute
 	FlowLifetime    = time.Hour        // how long a sign-in page may stay open
 	ReplayWindow    = 30 * time.Second // a refresh whose answer was lost may be repeated
@@ -65,22 +65,24 @@ func (s *Service) Issuer(e *store.Env) string {
 	return s.baseURL() + "/user_management/" + e.ClientID
 }
 
-// JWKS returns the JSON Web Key Set of an environment (RFC 7517 section 5).
-// It makes the environment's key when there is none, so that it never is empty.
-func (s *Service) JWKS(ctx context.Context, e *store.Env) (string, error) {
-	keys, err := e.PublicKeys(ctx)
-	if err != nil {
-		return "", err
+// JWKS returns the JSON Web Key Set of an environment, from memory when no key
+// has changed since.
+func (s *Service) JWKS(ctx context.Context, e *store.Env) (*JWKS, error) { return s.keys.JWKS(ctx, e) }
+
+// RotateKey replaces the key that signs the environment's tokens. The new one
+// is published now and signs identity.KeyLead later; with atOnce it signs now
+// and the others are gone, with the tokens that they signed.
+func (s *Service) RotateKey(ctx context.Context, e *store.Env, atOnce bool) error {
+	return s.keys.Rotate(ctx, e, atOnce)
+}
+
+// Keys returns the environment's signing keys without their private part. It
+// makes the first one when there is none.
+func (s *Service) Keys(ctx context.Context, e *store.Env) ([]identity.SigningKey, error) {
+	if _, err := s.keys.Signer(ctx, e); err != nil {
+		return nil, err
 	}
-	if len(keys) == 0 {
-		if _, err := s.keys.Signer(ctx, e); err != nil {
-			return "", err
-		}
-		if keys, err = e.PublicKeys(ctx); err != nil {
-			return "", err
-		}
-	}
-	return `{"keys":[` + strings.Join(keys, ",") + `]}`, nil
+	return e.PublicKeys(ctx)
 }
 
 // Client is where a request comes from; it is kept with the session.
@@ -104,7 +106,8 @@ var methodName = map[string]string{"password": "Password", "magic_code": "MagicA
 
 func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, session identity.Session) (*Tokens, error) {
 	access := token.Access{Issuer: s.Issuer(e), ClientID: e.ClientID, UserID: u.ID, Session: session.ID,
-		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(), Lifetime: AccessLifetime}
+		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(),
+		Lifetime: e.Settings.Tokens.AccessLifetime(), Audience: e.Settings.Tokens.Audience}
 	roots := map[string]any{"user": TemplateUser(u)}
 	if session.OrganizationID != "" {
 		in, err := e.MemberAccess(ctx, session.OrganizationID, u.ID)
@@ -243,9 +246,9 @@ func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, passwo
 	return s.begin(ctx, e, u, "password", invitation, from)
 }
 
-func (s *Service) newSession(userID, method string, from Client) identity.Session {
+func (s *Service) newSession(e *store.Env, userID, method string, from Client) identity.Session {
 	return identity.Session{ID: identity.NewID(identity.PrefixSession), UserID: userID, AuthMethod: method,
-		IPAddress: from.IPAddress, UserAgent: clip(from.UserAgent, 512), ExpiresAt: s.db.Now().Add(SessionLifetime)}
+		IPAddress: from.IPAddress, UserAgent: clip(from.UserAgent, 512), ExpiresAt: s.db.Now().Add(e.Settings.Sessions.MaxLifetime())}
 }
 
 func clip(s string, n int) string {
@@ -292,7 +295,7 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 		return nil, err
 	}
 	// Spend it even when it looked unusable: a replay must be seen.
-	session, u, err := e.RedeemCode(ctx, hash, s.newSession("", "", r.From))
+	session, u, err := e.RedeemCode(ctx, hash, s.newSession(e, "", "", r.From))
 	if err != nil {
 		return nil, membershipRefusal(err)
 	}

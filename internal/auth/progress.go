@@ -136,7 +136,7 @@ func (s *Service) complete(ctx context.Context, e *store.Env, u identity.User, p
 	if err := s.Next(ctx, e, u, p); err != nil {
 		return nil, err
 	}
-	session := s.newSession(u.ID, p.Method, from)
+	session := s.newSession(e, u.ID, p.Method, from)
 	session.OrganizationID = p.OrganizationID
 	session, u, err := e.OpenSession(ctx, session)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/berthdev/berth/internal/auth"
@@ -80,12 +81,25 @@ func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=60")
-	w.Header().Set("Access-Control-Allow-Origin", "*") // public keys, sent without credentials
-	_, err = w.Write([]byte(set))
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"], h["Access-Control-Allow-Origin"] = jsonType, jwksCaching, anyOrigin
+	h["Etag"] = []string{set.ETag}
+	if r.Header.Get("If-None-Match") == set.ETag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(set.Body))}
+	_, err = w.Write(set.Body)
 	return err
 }
+
+// The headers of key sets, made once: they are asked for more than anything
+// else. A cache holds a set for a minute, far less than identity.KeyLead.
+var (
+	jsonType    = []string{"application/json"}
+	jwksCaching = []string{"public, max-age=60"}
+	anyOrigin   = []string{"*"} // public keys, sent without credentials
+)
 
 // discovery serves OpenID Connect Discovery 1.0 metadata.
 func (a *API) discovery(w http.ResponseWriter, r *http.Request) error {
@@ -104,7 +118,7 @@ func (a *API) discovery(w http.ResponseWriter, r *http.Request) error {
 		"response_modes_supported":              []string{"query"},
 		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"id_token_signing_alg_values_supported": []string{e.Settings.Tokens.SigningAlgorithm()},
 		"code_challenge_methods_supported":      []string{"S256"},
 		"scopes_supported":                      []string{"openid", "profile", "email"},
 	})

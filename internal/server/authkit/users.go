@@ -193,9 +193,6 @@ func (a *API) listSessions(e *store.Env, w http.ResponseWriter, r *http.Request)
 	}
 	out := make([]workos.Session, len(sessions))
 	for i, s := range sessions {
-		if s.Status == identity.SessionActive && !s.ExpiresAt.After(a.DB.Now()) {
-			s.Status = identity.SessionExpired
-		}
 		out[i] = session(s)
 	}
 	return route.JSON(w, http.StatusOK, workos.NewList(out, before, after))
