@@ -117,6 +117,10 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		access.OrganizationID, access.Roles, access.Permissions = in.Organization.ID, in.Membership.Roles, in.Permissions
 		roots["organization"], roots["organization_membership"] = templateOrganization(in.Organization), templateMembership(in.Membership)
 	}
+	var err error
+	if access.FeatureFlags, err = e.EnabledFlags(ctx, session.OrganizationID, u.ID); err != nil {
+		return nil, err
+	}
 	if e.JWTTemplate != "" {
 		extra, err := token.RenderTemplate(e.JWTTemplate, roots)
 		if err != nil {

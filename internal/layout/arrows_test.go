@@ -30,11 +30,15 @@ var arrows = map[string][]string{
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook",
+		"server/apikeys", "server/flags", "server/widgets",
 		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit",
 	},
 	"server/route":     {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
 	"server/keyed":     {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists
 	"server/authkit":   {"workos", "server/keyed", "server/route", "auth", "store", "token", "identity", "limit"},
+	"server/apikeys":   {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
+	"server/flags":     {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
+	"server/widgets":   {"workos", "server/keyed", "server/route", "auth", "store", "limit"},
 	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
 	"server/control":   {"server/route", "convex", "berth", "claim", "store"},

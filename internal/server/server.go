@@ -25,14 +25,17 @@ import (
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/server/apikeys"
 	"github.com/berthdev/berth/internal/server/authkit"
 	"github.com/berthdev/berth/internal/server/berthapi"
 	"github.com/berthdev/berth/internal/server/control"
 	"github.com/berthdev/berth/internal/server/deploy"
+	"github.com/berthdev/berth/internal/server/flags"
 	"github.com/berthdev/berth/internal/server/hosted"
 	"github.com/berthdev/berth/internal/server/platform"
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/server/webhook"
+	"github.com/berthdev/berth/internal/server/widgets"
 	"github.com/berthdev/berth/internal/store"
 )
 
@@ -85,7 +88,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: authkit.EventData})
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: describe})
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +166,9 @@ func (s *Server) handler() http.Handler {
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
+	(&apikeys.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	(&flags.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	(&widgets.API{DB: s.db, Auth: service, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Gone: s.api.Gone}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)

@@ -26,6 +26,7 @@ type Access struct {
 	OrganizationID string
 	Roles          []string       // slugs, highest priority first
 	Permissions    []string       // slugs
+	FeatureFlags   []string       // slugs of the flags that the session has; the claim is left out without any
 	Extra          map[string]any // claims of the JWT template; reserved names are ignored
 }
 
@@ -50,6 +51,9 @@ func (a Access) Claims() map[string]any {
 	claims["exp"] = a.IssuedAt.Add(a.Lifetime).Unix()
 	if !a.AuthTime.IsZero() {
 		claims["auth_time"] = a.AuthTime.Unix()
+	}
+	if len(a.FeatureFlags) > 0 {
+		claims["feature_flags"] = a.FeatureFlags
 	}
 	if a.OrganizationID != "" {
 		claims["org_id"] = a.OrganizationID
