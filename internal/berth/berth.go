@@ -166,7 +166,12 @@ func New(base string, token secret.String) *Client {
 
 // do makes a call; the fix that the server names becomes the error's.
 func (c *Client) do(ctx context.Context, call wire.Call) error {
-	call.Repeatable = true // every call of this protocol is idempotent
+	call.Repeatable = true // the calls of this protocol are idempotent, but for those that use once
+	return c.once(ctx, call)
+}
+
+// once is do for a call whose repetition would not find what it found.
+func (c *Client) once(ctx context.Context, call wire.Call) error {
 	err := c.Wire.Do(ctx, call)
 	var f *fault.Error
 	if status, ok := errors.AsType[*wire.StatusError](err); ok && errors.As(err, &f) {

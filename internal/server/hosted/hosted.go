@@ -123,6 +123,10 @@ func (p *Pages) frame(ctx context.Context, e *store.Env, redirectURI string) (we
 	if e.Production {
 		f.Kind = web.Prod
 	}
+	if b := e.Settings.Brand; b.Name != "" {
+		f.Brand.Name = b.Name
+	}
+	f.Brand.LogoURL, f.Brand.Accent = e.Settings.Brand.LogoURL, e.Settings.Brand.Accent
 	return f, nil
 }
 
