@@ -86,6 +86,7 @@ type Environment struct {
 	HomepageURL  string   `json:"homepage_url"`
 	Issuer       string   `json:"issuer"`        // iss of its tokens
 	IssuerIsOwn  bool     `json:"issuer_is_own"` // the server's own form, not one that was set
+	Algorithm    string   `json:"algorithm"`     // of its tokens: RS256 or ES256
 	MFARequired  bool     `json:"mfa_required"`  // every sign-in but single sign-on needs a second factor
 	RedirectURIs []string `json:"redirect_uris"`
 	CORSOrigins  []string `json:"cors_origins"`

@@ -73,6 +73,7 @@ var commands = []struct {
 	{groupChange, newPruneCommand},
 	{groupLook, newInboxCommand},
 	{groupChange, newUsersCommand},
+	{groupChange, newKeysCommand},
 	{groupServer, newServeCommand},
 	{groupServer, newDemoCommand},
 	{groupOther, newCompletionCommand},

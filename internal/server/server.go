@@ -251,5 +251,8 @@ func (s *Server) clean(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.keys.Advance(ctx); err != nil {
+		return err
+	}
 	return s.db.Sweep(ctx)
 }

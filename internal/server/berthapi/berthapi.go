@@ -73,6 +73,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("PATCH /berth/v1/environments/{client_id}", a.patchEnvironment)
 	team("GET /berth/v1/environments/{client_id}/messages", a.inbox)
 	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
+	a.mountKeys(team)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
 	team("GET /berth/v1/audit", a.audit)
@@ -249,7 +250,7 @@ func (a *API) orphans(t *store.Team, w http.ResponseWriter, r *http.Request) err
 
 func (a *API) describe(ctx context.Context, e *store.Env) (berth.Environment, error) {
 	out := berth.Environment{ID: e.ID, Name: e.Name, ClientID: e.ClientID, Production: e.Production, HomepageURL: e.HomepageURL,
-		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", MFARequired: e.MFARequired, RedirectURIs: []string{}, CORSOrigins: []string{}}
+		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", Algorithm: e.Settings.Tokens.SigningAlgorithm(), MFARequired: e.MFARequired, RedirectURIs: []string{}, CORSOrigins: []string{}}
 	uris, err := e.RedirectURIs(ctx)
 	if err != nil {
 		return out, err
