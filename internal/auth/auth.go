@@ -98,11 +98,21 @@ type Tokens struct {
 	AccessToken  secret.String
 	RefreshToken secret.String
 	Method       string // authentication_method: Password, ...
+	// Provider are the tokens of the social provider, when its connection hands
+	// them on; nil otherwise.
+	Provider *identity.ProviderTokens
 }
 
 // methodName is the spelling of authentication_method in answers; sessions
 // spell it in lower case.
 var methodName = map[string]string{"password": "Password", "magic_code": "MagicAuth", "sso": "SSO", "passkey": "Passkey"}
+
+func authenticationMethod(session identity.Session) string {
+	if session.AuthMethod == "oauth" {
+		return session.Provider
+	}
+	return methodName[session.AuthMethod]
+}
 
 func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, session identity.Session) (*Tokens, error) {
 	access := token.Access{Issuer: s.Issuer(e), ClientID: e.ClientID, UserID: u.ID, Session: session.ID,
@@ -137,7 +147,7 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		return nil, err
 	}
 	return &Tokens{User: u, Session: session, AccessToken: secret.String(jwt),
-		RefreshToken: s.refreshToken(e, session), Method: methodName[session.AuthMethod]}, nil
+		RefreshToken: s.refreshToken(e, session), Method: authenticationMethod(session)}, nil
 }
 
 // TemplateUser returns the user object that JWT templates see.
@@ -165,9 +175,16 @@ var ErrSignUpClosed = fault.New(fault.Denied, "Sign-up is closed for this enviro
 // SignUp makes a user with a password, whose address is not verified yet. A
 // production environment that cannot send mail refuses it: nobody may own an
 // address by claiming it.
-func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password string) (identity.User, error) {
-	if !s.SignUpOpen(e) {
+// invitation is the token of one for this address, or "".
+func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password, invitation string) (identity.User, error) {
+	if !s.MailOpen(e) {
 		return u, ErrSignUpClosed
+	}
+	if err := s.methodOpen(e, "password"); err != nil {
+		return u, err
+	}
+	if err := s.mayJoin(ctx, e, u.Email, invitation); err != nil {
+		return u, err
 	}
 	if err := identity.CheckEmail(u.Email); err != nil {
 		return u, err
@@ -184,7 +201,23 @@ func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, pas
 }
 
 // SignUpOpen reports whether people can make accounts themselves.
-func (s *Service) SignUpOpen(e *store.Env) bool { return !e.Production || s.mailer != nil }
+func (s *Service) SignUpOpen(e *store.Env) bool { return s.MailOpen(e) && !e.Settings.Methods.NoSignUp }
+
+// mayJoin refuses a new account where sign-up is switched off, but for somebody
+// whose address was invited.
+func (s *Service) mayJoin(ctx context.Context, e *store.Env, email, invitation string) error {
+	if !e.Settings.Methods.NoSignUp {
+		return nil
+	}
+	if invitation == "" {
+		return ErrSignUpClosed
+	}
+	_, err := s.invitationFor(ctx, e, identity.User{Email: email}, invitation)
+	if fault.Is(err, fault.Invalid) {
+		return ErrSignUpClosed
+	}
+	return err
+}
 
 // HashPassword hashes a password for a user made through the API.
 func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
@@ -201,6 +234,9 @@ func errCredentials(email string) error {
 // give the same error. So does the right one in the pause that follows many
 // wrong ones in a row (store.MaxPasswordFailures), for unknown addresses too.
 func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, password string) (identity.User, error) {
+	if err := s.methodOpen(e, "password"); err != nil {
+		return identity.User{}, err
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return u, err
@@ -305,6 +341,9 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 	}
 	if invitation != "" {
 		i, err := s.redeemInvitation(ctx, e, u, invitation)
+		if err == nil {
+			err = s.organizationTakes(ctx, e, u.Email, i.OrganizationID, session.AuthMethod, session.Provider, session.ConnectionID)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -312,7 +351,12 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 			return nil, membershipRefusal(err)
 		}
 	}
-	return s.tokens(ctx, e, u, session)
+	t, err := s.tokens(ctx, e, u, session)
+	if err != nil {
+		return nil, err
+	}
+	t.Provider, err = s.openTokens(e, code.ProviderTokens)
+	return t, err
 }
 
 // invitationOfCode checks an invitation before the code it came with is spent.

@@ -50,12 +50,18 @@ func (s *Service) deliver(ctx context.Context, e *store.Env, m identity.Message)
 // MagicAuth mails a sign-in code. An unknown address gets a new, unverified
 // user, unless sign-up is closed.
 func (s *Service) MagicAuth(ctx context.Context, e *store.Env, email string) (identity.MailCode, error) {
+	if err := s.methodOpen(e, "magic_code"); err != nil {
+		return identity.MailCode{}, err
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if fault.Is(err, fault.NotFound) {
 		if err := identity.CheckEmail(email); err != nil {
 			return identity.MailCode{}, err
 		}
 		if e.Production && s.mailer == nil {
+			return identity.MailCode{}, ErrSignUpClosed
+		}
+		if e.Settings.Methods.NoSignUp {
 			return identity.MailCode{}, ErrSignUpClosed
 		}
 		u, err = e.CreateUser(ctx, identity.User{Email: email})

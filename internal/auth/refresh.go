@@ -68,6 +68,11 @@ func (s *Service) Refresh(ctx context.Context, e *store.Env, refreshToken, organ
 	if !ok {
 		return nil, grant("Invalid refresh token.")
 	}
+	if organizationID != "" {
+		if err := s.mayEnter(ctx, e, id, organizationID); err != nil {
+			return nil, err
+		}
+	}
 	session, u, outcome, err := e.RotateSession(ctx, id, generation, ReplayWindow, organizationID)
 	if err != nil {
 		return nil, membershipRefusal(err)

@@ -32,6 +32,14 @@ type Authentication struct {
 	Client    Client
 	ErrorCode string // of a failed one
 	Error     string // message of a failed one
+	SSO       *SSO   // of single sign-on, nil otherwise
+}
+
+// SSO says by which connection somebody signed in.
+type SSO struct {
+	OrganizationID string
+	ConnectionID   string
+	SessionID      string // "" when none was opened
 }
 
 // Endpoint is an address of an application that events are sent to.

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook",
 		"server/apikeys", "server/flags", "server/widgets",
-		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit",
+		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit", "server/sso", "upstream",
 	},
 	"server/route":     {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
 	"server/keyed":     {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists
@@ -48,10 +48,15 @@ var arrows = map[string][]string{
 
 	"server/webhook": {"workos", "store", "identity"}, // sends what the store queues
 
+	// sign-in at identity providers
+	"server/sso": {"workos", "server/keyed", "server/route", "server/hosted", "upstream", "web", "auth", "store", "identity", "limit"},
+
 	"auth":       {"store", "token", "mail", "identity"},
 	"store":      {"identity", "claim"},
 	"token":      {"identity", "claim"},
 	"deployment": {"identity", "convex"},
+
+	"upstream": {"identity"}, // speaks OpenID Connect to identity providers
 
 	"limit":    {},
 	"identity": {},

@@ -50,6 +50,7 @@ type AuthenticationEvent struct {
 	UserAgent *string      `json:"user_agent"`
 	UserID    *string      `json:"user_id"`
 	Email     *string      `json:"email"`
+	SSO       *SSOEvent    `json:"sso,omitempty"`   // of single sign-on
 	Error     *ErrorDetail `json:"error,omitempty"` // of a failed one
 }
 

@@ -60,6 +60,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.mountFactors(on)
 	a.mountEvents(on)
 	a.mountOrganizations(on)
+	a.mountConnections(on)
 
 	on.Handle("POST /user_management/redirect_uris", a.addRedirectURI)
 	on.Handle("GET /user_management/redirect_uris", a.listRedirectURIs)
@@ -299,12 +300,15 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	if step, ok := errors.AsType[*auth.StepUp](err); ok {
 		return stepUp(step).Write(w)
 	}
+	if other, ok := otherMethod(err); ok {
+		return other.Write(w)
+	}
 	if err != nil {
 		return err
 	}
 	a.setSessionCookies(w, r, e, t)
 	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), OrganizationID: t.Session.OrganizationID, AccessToken: workos.Credential(t.AccessToken.Reveal()),
-		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
+		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method, OAuthTokens: providerTokens(t.Provider)})
 }
 
 // stepUp is the answer that names the next step of a sign-in.

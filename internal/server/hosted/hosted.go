@@ -371,7 +371,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	u := identity.User{Email: page.Email}
 	u.FirstName, u.LastName, _ = strings.Cut(page.Name, " ")
-	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword))
+	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword), flow.InvitationToken)
 	switch f := fault.From(err); {
 	case err == nil:
 		return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))

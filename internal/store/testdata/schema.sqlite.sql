@@ -578,6 +578,12 @@ CREATE TABLE teams (
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL
 );
+CREATE TABLE test_users (
+    user_id        TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    sealed         BLOB NOT NULL,
+    created_at     INTEGER NOT NULL
+);
 CREATE TABLE users (
     id              TEXT PRIMARY KEY,
     environment_id  TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -713,6 +719,7 @@ CREATE UNIQUE INDEX signing_keys_next ON signing_keys (environment_id) WHERE env
 CREATE INDEX signing_keys_ready ON signing_keys (kid) WHERE environment_id IS NULL;
 CREATE INDEX signing_keys_retired ON signing_keys (remove_at) WHERE remove_at > 0;
 CREATE INDEX team_credentials_team ON team_credentials (team_id);
+CREATE INDEX test_users_environment ON test_users (environment_id, user_id);
 CREATE INDEX users_environment ON users (environment_id, id);
 CREATE UNIQUE INDEX users_external_id ON users (environment_id, external_id) WHERE external_id <> '';
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, next_at, event_id) WHERE state = 'pending';
