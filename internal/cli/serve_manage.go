@@ -204,6 +204,7 @@ berth serve token --platform	client ID and secret`,
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "what the token is for `NAME` (default: the date)")
 	cmd.Flags().BoolVar(&o.platform, "platform", false, "client credentials of the Platform API")
+	cmd.AddCommand(newServeTokenListCommand(env), newServeTokenRevokeCommand(env))
 	return cmd
 }
 

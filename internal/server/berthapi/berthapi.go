@@ -76,6 +76,10 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.mountKeys(team)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
+	team("GET /berth/v1/tokens", a.credentials)
+	team("DELETE /berth/v1/tokens/{id}", a.revokeCredential)
+	a.mountSettings(team)
+	a.mountFlags(team)
 	team("GET /berth/v1/audit", a.audit)
 	s.Handle(mux, "POST /berth/v1/events/github", a.githubEvent)
 	s.Handle(mux, "GET /berth/v1/health", func(w http.ResponseWriter, r *http.Request) error {
