@@ -160,7 +160,7 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if known {
-		allowOrigin(w, origin)
+		AllowOrigin(w, origin)
 		w.Header().Set("Access-Control-Allow-Methods", "POST")
 		w.Header().Set("Access-Control-Allow-Headers", "content-type")
 		w.Header().Set("Access-Control-Max-Age", "600")
@@ -169,10 +169,13 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func allowOrigin(w http.ResponseWriter, origin string) {
+// AllowOrigin lets the pages of an origin read an answer, with credentials, and
+// how long a limit asks them to wait.
+func AllowOrigin(w http.ResponseWriter, origin string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
 	h.Add("Vary", "Origin")
 }
 
@@ -191,7 +194,7 @@ func (a *API) cors(ctx context.Context, e *store.Env, w http.ResponseWriter, r *
 		return fault.New(fault.Denied, "Origin %s is not allowed for this environment.", origin).
 			WithFix("add it to corsOrigins in convex.json and run `berth apply`").WithCode("origin_not_allowed")
 	}
-	allowOrigin(w, origin)
+	AllowOrigin(w, origin)
 	return nil
 }
 
