@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook",
 		"server/apikeys", "server/flags", "server/widgets",
-		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit", "server/sso", "upstream",
+		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit", "workos", "server/sso", "upstream",
 	},
 	"server/route":     {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
 	"server/keyed":     {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists

@@ -37,6 +37,7 @@ import (
 	"github.com/berthdev/berth/internal/server/webhook"
 	"github.com/berthdev/berth/internal/server/widgets"
 	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/workos"
 )
 
 // Config is everything a server is made from.
@@ -174,7 +175,7 @@ func (s *Server) handler() http.Handler {
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())
-	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, mux))))
+	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, s.unserved(mux)))))
 }
 
 // recovered turns a panic into an answer, and into a log line with its stack.
@@ -189,7 +190,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				panic(p)
 			}
 			s.cfg.Log.ErrorContext(r.Context(), "request panicked", "route", r.Pattern, "request_id", route.RequestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
-			http.Error(w, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".", http.StatusInternalServerError)
+			_ = workos.MessageAnswer(http.StatusInternalServerError, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".").Write(w)
 		}()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)

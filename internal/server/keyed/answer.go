@@ -2,6 +2,7 @@ package keyed
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/server/route"
@@ -25,6 +26,8 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	case known:
 	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
 		out = workos.UnauthorizedAnswer()
+	case f.Code == "invalid_request" && !oauthCall(r):
+		out = workos.CodeAnswer(http.StatusUnprocessableEntity, "invalid_request_parameters", f.Message)
 	case oauthCodes[f.Code]:
 		out = workos.OAuthAnswer(f.Code, f.Message)
 	case f.Code == "duplicate_redirect_uri":
@@ -47,6 +50,16 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 		out = workos.CodeAnswer(route.Status(f.Kind), f.Code, f.Message)
 	}
 	_ = out.Write(w) // the client is gone; there is nobody to tell
+}
+
+// oauthCall tells whether a request is to a call whose failures have OAuth's
+// shape. Elsewhere a body that cannot be read is one more wrong parameter.
+func oauthCall(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/user_management/authenticate", "/user_management/authorize/device", "/sso/token":
+		return true
+	}
+	return strings.HasPrefix(r.URL.Path, "/oauth2/")
 }
 
 // organizationRefusals answer 400 in shape C: refusals of a grant.

@@ -83,10 +83,35 @@ func Load() (*Document, error) {
 	}
 	d.compiler.DefaultDraft(jsonschema.Draft2020)
 	d.compiler.AssertFormat()
-	if err := d.compiler.AddResource("openapi.json", tree); err != nil {
+	if err := d.compiler.AddResource("https://berth.invalid/openapi.json", distinct(tree)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return d, nil
+}
+
+// distinct removes what a "required" list says twice, which JSON Schema does not
+// allow and one schema of the document does.
+func distinct(tree any) any {
+	switch v := tree.(type) {
+	case map[string]any:
+		for k, below := range v {
+			v[k] = distinct(below)
+		}
+		if list, ok := v["required"].([]any); ok {
+			var once []any
+			for _, name := range list {
+				if !slices.Contains(once, name) {
+					once = append(once, name)
+				}
+			}
+			v["required"] = once
+		}
+	case []any:
+		for i := range v {
+			v[i] = distinct(v[i])
+		}
+	}
+	return tree
 }
 
 func find() ([]byte, error) {
@@ -148,7 +173,7 @@ func (d *Document) Check(method, path string, status int, contentType string, bo
 	if !strings.HasPrefix(contentType, "application/json") {
 		return fmt.Errorf("%s answers %d with Content-Type %q, want application/json", o, status, contentType)
 	}
-	schema, err := d.schema(fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/application~1json/schema", pointer(o.Path), strings.ToLower(o.Method), status))
+	schema, err := d.schema(fmt.Sprintf("https://berth.invalid/openapi.json#/paths/%s/%s/responses/%d/content/application~1json/schema", pointer(o.Path), strings.ToLower(o.Method), status))
 	if err != nil {
 		return err
 	}

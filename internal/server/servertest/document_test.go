@@ -79,7 +79,7 @@ func TestTransport(t *testing.T) {
 	if _, err := c.Get(s.URL + "/sso/jwks/wrong"); err == nil {
 		t.Error("an answer that does not fit passes")
 	}
-	c.Transport.(*Transport).Exceptions = []Exception{{"GET /sso/jwks/{clientId}", http.StatusTeapot, "a test"}}
+	c.Transport.(*Transport).Exceptions = []Exception{{"GET /sso/jwks/{clientId}", http.StatusTeapot, "", "a test"}}
 	if resp, err := c.Get(s.URL + "/sso/jwks/wrong"); err != nil || resp.Body.Close() != nil {
 		t.Errorf("an answer that is an exception = %v, want nil", err)
 	}
