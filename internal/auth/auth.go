@@ -36,6 +36,7 @@ type Service struct {
 	keys    *Keyring
 	hasher  *Hasher
 	refresh *secret.Authenticator
+	apps    *secret.Authenticator // of refresh tokens of applications
 	baseURL func() string
 	mailer  Mailer
 }
@@ -53,7 +54,8 @@ func (s *Service) UseMailer(m Mailer) { s.mailer = m }
 // a trailing slash; it is asked for each time because a server learns its port
 // only when it listens.
 func New(db *store.DB, keys *Keyring, hasher *Hasher, baseURL func() string) *Service {
-	return &Service{db: db, keys: keys, hasher: hasher, refresh: db.Box().Authenticator("refresh token"), baseURL: baseURL}
+	return &Service{db: db, keys: keys, hasher: hasher, refresh: db.Box().Authenticator("refresh token"),
+		apps: db.Box().Authenticator("application refresh token"), baseURL: baseURL}
 }
 
 // Issuer returns the iss of an environment's tokens: what was set for it, or

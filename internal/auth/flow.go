@@ -89,6 +89,7 @@ type Flow struct {
 	Query map[string]string `json:"y,omitempty"`
 
 	Pending *Pending `json:"p,omitempty"` // after the first factor, while a further step is missing
+	Purpose *Purpose `json:"x,omitempty"` // nil: a code of User Management
 }
 
 // challengePattern is RFC 7636 section 4.2 for S256: 43 base64url characters.
@@ -239,6 +240,9 @@ func (s *Service) OpenFlow(ctx context.Context, sealed, browser string) (*store.
 // address that the browser goes to: the redirect URI with code and state. The
 // URI is checked once more: it may have been removed while the page was open.
 func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.User, p *Pending) (string, error) {
+	if f.Purpose != nil {
+		return s.fulfil(ctx, e, f, u, p)
+	}
 	if err := s.returnable(ctx, e, f); err != nil {
 		return "", err
 	}
@@ -273,6 +277,9 @@ func (s *Service) returnable(ctx context.Context, e *store.Env, f *Flow) error {
 func ReturnURL(f *Flow, params url.Values) string {
 	if f.State != "" {
 		params.Set("state", f.State)
+	}
+	if f.Purpose != nil {
+		params.Set("iss", f.Purpose.Issuer) // RFC 9207
 	}
 	sep := "?"
 	if strings.Contains(f.RedirectURI, "?") {

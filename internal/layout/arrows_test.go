@@ -19,8 +19,11 @@ var arrows = map[string][]string{
 	"cmd/berth": {"cli"},
 	"cli": {
 		"project", "host", "plan", "doctor", "convex", "workos", "server",
-		"berth", "claim", "demo", "examples", "provision", "identity", "limit",
+		"berth", "claim", "demo", "examples", "provision", "identity", "limit", "seed", "browser",
 	},
+
+	"seed":    {"workos", "identity"}, // users and organizations of a test environment, from a file
+	"browser": {},                     // signs in as a browser does, over plain HTTP
 
 	"provision": {"berth", "claim", "convex", "host", "identity", "plan", "project", "workos"},
 
@@ -29,22 +32,23 @@ var arrows = map[string][]string{
 
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
-		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook",
-		"server/apikeys", "server/flags", "server/widgets",
+		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook", "server/connect",
+		"server/authorization", "server/apikeys", "server/flags", "server/widgets",
 		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit", "workos", "server/sso", "upstream",
 	},
-	"server/route":     {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
-	"server/keyed":     {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists
-	"server/authkit":   {"workos", "server/keyed", "server/route", "auth", "store", "token", "identity", "limit"},
-	"server/apikeys":   {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
-	"server/flags":     {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
-	"server/widgets":   {"workos", "server/keyed", "server/route", "auth", "store", "limit"},
-	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
-	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
-	"server/control":   {"server/route", "convex", "berth", "claim", "store"},
-	"server/deploy":    {"server/route", "convex", "berth", "deployment", "store"},
-	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
-	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
+	"server/route":         {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
+	"server/keyed":         {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists
+	"server/authkit":       {"workos", "server/keyed", "server/route", "auth", "store", "token", "identity", "limit"},
+	"server/authorization": {"workos", "server/authkit", "server/keyed", "server/route", "store", "identity", "limit"}, // authkit for the shape of users
+	"server/apikeys":       {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
+	"server/flags":         {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
+	"server/widgets":       {"workos", "server/keyed", "server/route", "auth", "store", "limit"},
+	"server/platform":      {"workos", "server/route", "auth", "store", "identity"},
+	"server/hosted":        {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
+	"server/control":       {"server/route", "convex", "berth", "claim", "store"},
+	"server/deploy":        {"server/route", "convex", "berth", "deployment", "store"},
+	"server/dashboard":     {"server/route", "web", "auth", "store", "claim", "identity"},
+	"server/berthapi":      {"server/route", "berth", "claim", "auth", "store", "identity"},
 
 	"server/webhook": {"workos", "store", "identity"}, // sends what the store queues
 

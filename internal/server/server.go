@@ -27,7 +27,9 @@ import (
 	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/server/apikeys"
 	"github.com/berthdev/berth/internal/server/authkit"
+	"github.com/berthdev/berth/internal/server/authorization"
 	"github.com/berthdev/berth/internal/server/berthapi"
+	"github.com/berthdev/berth/internal/server/connect"
 	"github.com/berthdev/berth/internal/server/control"
 	"github.com/berthdev/berth/internal/server/deploy"
 	"github.com/berthdev/berth/internal/server/flags"
@@ -47,7 +49,8 @@ type Config struct {
 	PublicURL    string // origin under which clients reach the server; default: http://<listener>
 	Version      string
 	GitHubSecret secret.String   // authenticates branch events
-	Mailer       auth.Mailer     // sends mail of production environments; nil: they have no sign-up
+	SMTP         SMTP            // sends mail of production environments; zero: they have no sign-up
+	Mailer       auth.Mailer     // instead of SMTP
 	Hash         auth.HashParams // zero: auth.DefaultHashParams
 	// Limits are the rates that callers are held to. Nil: limit.Documented();
 	// &limit.Rules{} turns all of them off.
@@ -72,6 +75,8 @@ type Server struct {
 	keys     *auth.Keyring
 	api      *berthapi.API
 	hooks    *webhook.Sender
+	mailer   auth.Mailer                 // nil: production sends no mail
+	mailing  func(context.Context) error // delivers what mailer took
 	listener net.Listener
 	base     string
 	http     *http.Server
@@ -89,6 +94,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
+	mailer, mailing, err := cfg.mailer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: describe})
 	if err != nil {
 		return nil, err
@@ -97,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Server{cfg: cfg, db: db, keys: auth.NewKeyring(db, cfg.Log), listener: listener, base: strings.TrimRight(cfg.PublicURL, "/")}
+	s := &Server{cfg: cfg, db: db, keys: auth.NewKeyring(db, cfg.Log), mailer: mailer, mailing: mailing, listener: listener, base: strings.TrimRight(cfg.PublicURL, "/")}
 	if s.base == "" {
 		s.base = "http://" + loopbackName(listener.Addr())
 	}
@@ -154,8 +163,8 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	baseURL := func() string { return s.base }
 	service := auth.New(s.db, s.keys, auth.NewHasher(s.cfg.Hash), baseURL)
-	if s.cfg.Mailer != nil {
-		service.UseMailer(s.cfg.Mailer)
+	if s.mailer != nil {
+		service.UseMailer(s.mailer)
 	}
 	rules := limit.Documented()
 	if s.cfg.Limits != nil {
@@ -167,10 +176,13 @@ func (s *Server) handler() http.Handler {
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
+	(&authorization.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&apikeys.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&flags.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&widgets.API{DB: s.db, Auth: service, Log: s.cfg.Log, Limits: limits}).Mount(mux)
-	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
+	teams := &platform.API{DB: s.db, Log: s.cfg.Log}
+	teams.Mount(mux)
+	(&connect.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Limits: limits, Platform: teams.Token()}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Gone: s.api.Gone}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
 	s.api.Mount(mux)
@@ -219,6 +231,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.keys.Run(ctx) })
 	g.Go(func() error { return s.janitor(ctx) })
 	g.Go(func() error { return s.hooks.Run(ctx) })
+	g.Go(func() error { return s.mailing(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.db.Close())
 }

@@ -295,6 +295,11 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			return bad("Missing pending_authentication_token or organization_id.")
 		}
 		t, err = a.Auth.OrganizationSelectionGrant(ctx, e, string(req.PendingAuthenticationToken), req.OrganizationID, from)
+	case workos.GrantDeviceCode:
+		if req.DeviceCode == "" {
+			return bad("Missing device_code.")
+		}
+		t, err = a.Auth.DeviceGrant(ctx, e, string(req.DeviceCode), from)
 	case "":
 		return bad("Missing grant_type.")
 	default:

@@ -50,6 +50,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	s.Handle(mux, "GET /user_management/authorize", p.authorize)
 	s.Handle(mux, "GET /sign-in", p.showSignIn)
 	form("POST /sign-in", p.signIn)
+	p.mountTestUsers(form)
 	s.Handle(mux, "GET /sign-up", p.showSignUp)
 	form("POST /sign-up", p.signUp)
 	s.Handle(mux, "GET /email-verification", p.showVerification)
@@ -63,6 +64,8 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	p.mountMagicCode(show, form)
 	p.mountSecondFactor(show, form)
 	p.mountInbox(show)
+	p.mountDevice(show, form)
+	p.mountConnect(show, form)
 	s.Handle(mux, "GET /organization-selection", p.showOrganizations)
 	form("POST /organization-selection", p.chooseOrganization)
 	s.Handle(mux, "GET /invite", p.invite)
@@ -178,7 +181,9 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 // refuse shows or returns what is wrong with an authorization request.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, clientID string, err error) error {
 	id := route.RequestID(r.Context())
-	if back, ok := errors.AsType[*auth.ReturnError](err); ok && flow != nil {
+	if back, ok := errors.AsType[*auth.ReturnError](err); ok && flow != nil && flow.RedirectURI == "" { // of a device, which learns nothing of it
+		return fault.New(fault.Invalid, "%s", back.Description).WithFix("Go back and start again.")
+	} else if ok && flow != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, auth.ReturnURL(flow, url.Values{"error": {back.Code}, "error_description": {back.Description}}), http.StatusFound)
 		return nil
@@ -238,7 +243,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Write(w, http.StatusOK, p.signInPage(e, flow, frame, sealed), flow.RedirectURI)
+	return p.writeSignIn(w, r, e, http.StatusOK, p.signInPage(e, flow, frame, sealed), flow)
 }
 
 func (p *Pages) readForm(w http.ResponseWriter, r *http.Request) error {
@@ -253,7 +258,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := p.readForm(w, r); err != nil {
 		return err
 	}
-	ctx, sealed := r.Context(), r.PostForm.Get("flow")
+	sealed := r.PostForm.Get("flow")
 	e, flow, frame, err := p.open(w, r, sealed)
 	if err != nil {
 		return err
@@ -268,20 +273,45 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 		page.PasswordError = "Enter your password."
 	}
 	if page.EmailError != "" || page.PasswordError != "" {
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		return p.writeSignIn(w, r, e, http.StatusUnprocessableEntity, page, flow)
 	}
-	if err := p.limitEmail(r, e, email); err != nil {
-		return p.tooMany(w, r, frame, err)
+	return p.checkSignIn(w, r, signInAttempt{e: e, flow: flow, frame: frame, sealed: sealed, email: email, password: password,
+		wrong: "The e-mail address or the password is not right."})
+}
+
+// signInAttempt is an address with a password, typed or kept of a test user.
+type signInAttempt struct {
+	e               *store.Env
+	flow            *auth.Flow
+	frame           web.Frame
+	sealed          string // flow
+	email, password string
+	wrong           string // said when the password is not the user's
+}
+
+// checkSignIn is the one way from an address and a password to the next step.
+func (p *Pages) checkSignIn(w http.ResponseWriter, r *http.Request, a signInAttempt) error {
+	if err := p.limitEmail(r, a.e, a.email); err != nil {
+		return p.tooMany(w, r, a.frame, err)
 	}
-	u, err := p.Auth.CheckPassword(ctx, e, email, password)
+	u, err := p.Auth.CheckPassword(r.Context(), a.e, a.email, a.password)
 	if fault.Code(err) == "invalid_credentials" {
-		page.Error = "The e-mail address or the password is not right."
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		page := p.signInPage(a.e, a.flow, a.frame, a.sealed)
+		page.Email, page.Error = a.email, a.wrong
+		return p.writeSignIn(w, r, a.e, http.StatusUnprocessableEntity, page, a.flow)
 	}
 	if err != nil {
 		return err
 	}
-	return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))
+	return p.advance(w, r, a.e, a.flow, u, p.Auth.NewPending(a.e, u, "password"))
+}
+
+// writeSignIn writes a sign-in page, with the test users where it may have them.
+func (p *Pages) writeSignIn(w http.ResponseWriter, r *http.Request, e *store.Env, status int, page web.SignIn, flow *auth.Flow) error {
+	if err := p.listTestUsers(r, e, &page); err != nil {
+		return err
+	}
+	return web.Write(w, status, page, flow.RedirectURI)
 }
 
 // advance finishes a sign-in, or shows the step that it still needs.
@@ -325,6 +355,14 @@ func (p *Pages) to(w http.ResponseWriter, path string) error {
 // finish sends the browser back to the application with a code. 303, so that
 // the password is not posted on (RFC 9700 section 4.12).
 func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
+	if asked, err := p.consented(w, r, e, flow, pending); err != nil || asked {
+		return err
+	}
+	return p.conclude(w, r, e, flow, u, pending)
+}
+
+// conclude is finish when nobody must be asked any more.
+func (p *Pages) conclude(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
 	target, err := p.Auth.Finish(r.Context(), e, flow, u, pending)
 	if err != nil {
 		return p.refuse(w, r, e, flow, e.ClientID, err)

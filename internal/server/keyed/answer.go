@@ -11,11 +11,16 @@ import (
 
 // oauthCodes are the failures that answer in shape C (RFC 6749 section 5.2).
 var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true, "invalid_client": true, "unauthorized_client": true,
-	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true}
+	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true,
+	"authorization_pending": true, "slow_down": true, "access_denied": true, "expired_token": true}
 
 // oneTimeCodes answer 400 in shape B.
 var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code_expired": true, "one_time_code_previously_used": true,
 	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true, "user_mismatch": true}
+
+// connectRules answer 400 in shape B: refusals of a sign-in that an application did.
+var connectRules = map[string]bool{"external_auth_session_already_completed": true, "user_consent_options_not_supported": true,
+	"email_change_not_allowed": true, "invalid_email": true}
 
 // Answer writes a failure in the shape that the official SDKs expect for it.
 func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
@@ -38,7 +43,7 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 		out = workos.DefaultRedirectURI()
 	case f.Code == "invalid_credentials":
 		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
-	case oneTimeCodes[f.Code]:
+	case oneTimeCodes[f.Code] || connectRules[f.Code]:
 		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
 	case f.Kind == fault.NotFound && f.Code == "password_reset_token_invalid":
 		out = workos.CodeAnswer(http.StatusNotFound, f.Code, f.Message)
