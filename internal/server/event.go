@@ -4,6 +4,7 @@ import (
 	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/server/apikeys"
 	"github.com/berthdev/berth/internal/server/authkit"
+	"github.com/berthdev/berth/internal/server/authorization"
 	"github.com/berthdev/berth/internal/server/flags"
 )
 
@@ -14,6 +15,8 @@ func describe(about any) ([]byte, error) {
 		return apikeys.EventData(about)
 	case identity.Flag, identity.FlagContext:
 		return flags.EventData(about)
+	case identity.Role, identity.Permission, identity.Group, identity.GroupMember:
+		return authorization.EventData(about)
 	}
 	return authkit.EventData(about)
 }
