@@ -33,6 +33,7 @@ func runDetached(ctx context.Context, o *serveOptions, dir string) error {
 	for _, network := range o.proxies {
 		args = append(args, "--trusted-proxy", network)
 	}
+	args = append(args, o.mail.args()...)
 	local, started, err := ensureServer(ctx, o.env, dir, args)
 	if err != nil {
 		return err
