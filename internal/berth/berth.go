@@ -101,6 +101,9 @@ type EnvironmentPatch struct {
 	// RemoveRedirectURIs takes redirect URIs away, the default one included:
 	// another becomes the default.
 	RemoveRedirectURIs []string `json:"remove_redirect_uris,omitempty"`
+	// ListTestUsers offers test users on the sign-in page to everybody who can
+	// open it; without it only on the server's own machine. Not for production.
+	ListTestUsers *bool `json:"list_test_users,omitempty"`
 }
 
 // Orphans are things without an owner.

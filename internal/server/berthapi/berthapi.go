@@ -74,6 +74,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("GET /berth/v1/environments/{client_id}/messages", a.inbox)
 	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
 	a.mountKeys(team)
+	a.mountTestUsers(team)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
 	team("GET /berth/v1/tokens", a.credentials)
@@ -320,6 +321,11 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 	}
 	if req.MFARequired != nil {
 		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
+			return err
+		}
+	}
+	if req.ListTestUsers != nil {
+		if err := listTestUsers(r.Context(), e, *req.ListTestUsers); err != nil {
 			return err
 		}
 	}
