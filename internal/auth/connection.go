@@ -261,6 +261,9 @@ func (s *Service) Return(ctx context.Context, state, browser string) (*store.Env
 	if err == nil && !first {
 		err = ErrFlow
 	}
+	if err == nil {
+		err = s.usable(e, c) // it may have been switched off meanwhile
+	}
 	return e, c, r, err
 }
 
@@ -410,4 +413,47 @@ func (s *Service) mayEnter(ctx context.Context, e *store.Env, sessionID, organiz
 		return err
 	}
 	return s.organizationTakes(ctx, e, u.Email, organizationID, session.AuthMethod, session.Provider, session.ConnectionID)
+}
+
+// LeadTo makes a flow go on at the one connection of an address.
+func (s *Service) LeadTo(f *Flow, email string, list []identity.Connection) error {
+	c, err := only(list)
+	if err == nil {
+		f.ConnectionID, f.LoginHint, f.Pending = c.ID, email, nil
+	}
+	return err
+}
+
+// tryable are the social providers that pages offer outside production, where
+// all of them work without being configured.
+var tryable = []string{"GoogleOAuth", "MicrosoftOAuth", "GitHubOAuth", "AppleOAuth"}
+
+// SocialProviders returns the types of the social providers that pages offer:
+// the active connections, and outside production the usual ones.
+func (s *Service) SocialProviders(ctx context.Context, e *store.Env) ([]string, error) {
+	list, err := e.SocialConnections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state := map[string]identity.ConnectionState{}
+	for _, c := range list {
+		if s.usable(e, c) == nil {
+			state[c.Type] = c.State
+		} else {
+			state[c.Type] = identity.ConnectionInactive
+		}
+	}
+	var out []string
+	for _, typ := range identity.SocialProviders() {
+		known, there := state[typ]
+		if known == identity.ConnectionActive || !there && !e.Production && slices.Contains(tryable, typ) {
+			out = append(out, typ)
+		}
+	}
+	return out, nil
+}
+
+// ChooseProvider makes a flow go on at a social provider.
+func (s *Service) ChooseProvider(ctx context.Context, e *store.Env, f *Flow, typ string) error {
+	return s.selectConnection(ctx, e, f, Authorization{Provider: typ})
 }

@@ -36,9 +36,11 @@ import (
 	"github.com/berthdev/berth/internal/server/hosted"
 	"github.com/berthdev/berth/internal/server/platform"
 	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/server/sso"
 	"github.com/berthdev/berth/internal/server/webhook"
 	"github.com/berthdev/berth/internal/server/widgets"
 	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/upstream"
 	"github.com/berthdev/berth/internal/workos"
 )
 
@@ -175,7 +177,9 @@ func (s *Server) handler() http.Handler {
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
-	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
+	pages := &hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}
+	pages.Mount(mux)
+	(&sso.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Hosted: pages, Upstream: &upstream.Client{Now: s.db.Now}, Limits: limits}).Mount(mux)
 	(&authorization.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&apikeys.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
 	(&flags.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)

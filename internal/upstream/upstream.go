@@ -269,3 +269,30 @@ func ProfileOf(subject string, claims map[string]any) identity.Profile {
 	}
 	return p
 }
+
+// LogoutURL returns where a person signs out at the provider (OpenID Connect
+// RP-Initiated Logout 1.0), or "" when it has no such place. homepage is where
+// they may go afterwards, "" for none.
+func (c *Client) LogoutURL(ctx context.Context, conn identity.Connection, homepage string) (string, error) {
+	p, err := c.provider(ctx, conn.Issuer)
+	if err != nil {
+		return "", err
+	}
+	var more struct {
+		EndSession string `json:"end_session_endpoint"`
+	}
+	if err := p.Claims(&more); err != nil {
+		return "", failed(err, "The discovery document of %s cannot be read.", conn.Issuer)
+	}
+	u, err := url.Parse(more.EndSession)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return "", nil
+	}
+	q := u.Query()
+	q.Set("client_id", conn.ClientID)
+	if homepage != "" {
+		q.Set("post_logout_redirect_uri", homepage)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}

@@ -316,7 +316,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.setSessionCookies(w, r, e, t)
 	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), OrganizationID: t.Session.OrganizationID, AccessToken: workos.Credential(t.AccessToken.Reveal()),
-		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method, OAuthTokens: providerTokens(t.Provider)})
+		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method, OAuthTokens: keyed.ProviderTokens(t.Provider)})
 }
 
 // stepUp is the answer that names the next step of a sign-in.

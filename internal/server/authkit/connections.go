@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/identity"
@@ -94,21 +93,6 @@ func (a *API) listIdentities(e *store.Env, w http.ResponseWriter, r *http.Reques
 		out = append(out, workos.Identity{IDPID: p.IDPID, Type: "OAuth", Provider: provider})
 	}
 	return route.JSON(w, http.StatusOK, out)
-}
-
-// providerTokens are oauth_tokens of an answer, nil when there are none.
-func providerTokens(t *identity.ProviderTokens) *workos.ProviderTokens {
-	if t == nil {
-		return nil
-	}
-	out := &workos.ProviderTokens{Provider: t.Provider, AccessToken: workos.Credential(t.AccessToken), RefreshToken: workos.Credential(t.RefreshToken), Scopes: t.Scopes}
-	if t.ExpiresAt.After(time.Unix(0, 0)) {
-		out.ExpiresAt = t.ExpiresAt.Unix()
-	}
-	if out.Scopes == nil {
-		out.Scopes = []string{}
-	}
-	return out
 }
 
 // otherMethod is the answer that names the ways to sign in that are taken

@@ -64,6 +64,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	p.mountMagicCode(show, form)
 	p.mountSecondFactor(show, form)
 	p.mountInbox(show)
+	p.mountConnections(form)
 	p.mountDevice(show, form)
 	p.mountConnect(show, form)
 	s.Handle(mux, "GET /organization-selection", p.showOrganizations)
@@ -145,22 +146,15 @@ func (p *Pages) browser(w http.ResponseWriter, r *http.Request) string {
 }
 
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
-	// URL.Query drops what it cannot read; a redirect URI that is dropped would
-	// be taken for one that was not sent.
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := Query(r)
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "The query of the authorization request cannot be read.").WithFix("Percent-encode its values.")
-	}
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider", "connection_id", "organization_id", "invitation_token"} {
-		// RFC 6749 section 3.1: a parameter must not be sent twice.
-		if len(q[name]) > 1 {
-			return fault.New(fault.Invalid, "The parameter %s was sent more than once.", name)
-		}
+		return err
 	}
 	a := auth.Authorization{ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), ResponseType: q.Get("response_type"), Provider: q.Get("provider"),
 		ConnectionID: q.Get("connection_id"), OrganizationID: q.Get("organization_id"), State: q.Get("state"), CodeChallenge: q.Get("code_challenge"),
 		CodeChallengeMethod: q.Get("code_challenge_method"), ScreenHint: q.Get("screen_hint"), LoginHint: q.Get("login_hint"),
-		InvitationToken: q.Get("invitation_token")}
+		InvitationToken: q.Get("invitation_token"), DomainHint: q.Get("domain_hint"), Prompt: q.Get("prompt")}
+	HandOn(q, &a)
 	e, flow, err := p.Auth.Begin(r.Context(), a, p.browser(w, r))
 	if err != nil {
 		return p.refuse(w, r, e, flow, a.ClientID, err)
@@ -174,6 +168,10 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 		path = "/sign-up"
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if flow.ConnectionID != "" {
+		http.Redirect(w, r, beginURL(e, sealed, ""), http.StatusFound)
+		return nil
+	}
 	http.Redirect(w, r, path+"?"+url.Values{"client_id": {e.ClientID}, "flow": {sealed}}.Encode(), http.StatusFound)
 	return nil
 }
@@ -230,9 +228,15 @@ func pageURL(path string, e *store.Env, sealed string) string {
 
 func (p *Pages) signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, sealed string) web.SignIn {
 	page := web.SignIn{Frame: frame, Form: web.Form{Action: "/sign-in", Hidden: []web.Field{{Name: "flow", Value: sealed}}}, Email: flow.LoginHint}
-	if p.Auth.SignUpOpen(e) {
-		page.SignUpURL, page.ResetURL = pageURL("/sign-up", e, sealed), pageURL("/reset-password/request", e, sealed)
+	off := e.Settings.Methods
+	if p.Auth.MailOpen(e) && !off.NoPassword {
+		page.ResetURL = pageURL("/reset-password/request", e, sealed)
+	}
+	if p.Auth.MailOpen(e) && !off.NoMagicCode {
 		page.MagicCodeURL = "/magic-code/send"
+	}
+	if p.mayJoin(e, flow) {
+		page.SignUpURL = pageURL("/sign-up", e, sealed)
 	}
 	return page
 }
@@ -266,6 +270,9 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	email, password := strings.TrimSpace(r.PostForm.Get(web.FieldEmail)), r.PostForm.Get(web.FieldPassword)
 	page := p.signInPage(e, flow, frame, sealed)
 	page.Email = email
+	if left, err := p.elsewhere(w, r, e, flow, email); left || err != nil {
+		return err
+	}
 	if email == "" {
 		page.EmailError = "Enter your e-mail address."
 	}
@@ -311,6 +318,11 @@ func (p *Pages) writeSignIn(w http.ResponseWriter, r *http.Request, e *store.Env
 	if err := p.listTestUsers(r, e, &page); err != nil {
 		return err
 	}
+	for _, f := range page.Form.Hidden {
+		if err := p.others(r, e, f.Value, &page); err != nil {
+			return err
+		}
+	}
 	return web.Write(w, status, page, flow.RedirectURI)
 }
 
@@ -321,6 +333,9 @@ func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, fl
 	if fault.Code(err) == "organization_membership_not_found" && flow.OrganizationID != "" {
 		err = &auth.ReturnError{Code: "access_denied", Description: "The user is not a member of the organization."}
 		return p.refuse(w, r, e, flow, e.ClientID, err)
+	}
+	if answered, err := p.otherMethod(w, r, e, flow, err); answered {
+		return err
 	}
 	step, ok := errors.AsType[*auth.StepUp](err)
 	if !ok {
@@ -385,10 +400,13 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.Auth.SignUpOpen(e) {
+	if !p.mayJoin(e, flow) {
 		return auth.ErrSignUpClosed
 	}
 	page := signUpPage(e, frame, sealed)
+	if page.Providers, err = p.providers(r, e, sealed); err != nil {
+		return err
+	}
 	page.Email = flow.LoginHint
 	return web.Write(w, http.StatusOK, page, flow.RedirectURI)
 }
@@ -403,7 +421,13 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := signUpPage(e, frame, sealed)
+	if page.Providers, err = p.providers(r, e, sealed); err != nil {
+		return err
+	}
 	page.Name, page.Email = strings.TrimSpace(r.PostForm.Get(web.FieldName)), strings.TrimSpace(r.PostForm.Get(web.FieldEmail))
+	if left, err := p.elsewhere(w, r, e, flow, page.Email); left || err != nil {
+		return err
+	}
 	if err := p.limitEmail(r, e, page.Email); err != nil {
 		return p.tooMany(w, r, frame, err)
 	}
