@@ -303,7 +303,8 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	case "":
 		return bad("Missing grant_type.")
 	default:
-		return fault.New(fault.Invalid, "Grant type %q is not supported by Berth.", req.GrantType).WithCode("unsupported_grant_type")
+		// The document has no unsupported_grant_type (RFC 6749 section 5.2) here.
+		return bad("Grant type %q is not supported by Berth.", req.GrantType)
 	}
 	if step, ok := errors.AsType[*auth.StepUp](err); ok {
 		return stepUp(step).Write(w)
