@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"server/apikeys":       {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
 	"server/flags":         {"workos", "server/keyed", "server/route", "store", "identity", "limit"},
 	"server/widgets":       {"workos", "server/keyed", "server/route", "auth", "store", "limit"},
+	"server/connect":       {"workos", "server/keyed", "server/route", "auth", "store", "identity", "limit"},
 	"server/platform":      {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":        {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
 	"server/control":       {"server/route", "convex", "berth", "claim", "store"},

@@ -353,7 +353,7 @@ func TestAnotherSiteSignsThePersonIn(t *testing.T) {
 		"an address of another":  {m{"external_auth_id": begin(b), "user": m{"id": "u-2", "email": email}}, 400, "email_not_available"},
 		"no address":             {m{"external_auth_id": begin(b), "user": m{"id": "u-2", "email": "x"}}, 400, "invalid_email"},
 		"no id":                  {m{"external_auth_id": begin(b), "user": m{"email": "x@example.com"}}, 422, "invalid_request_parameters"},
-		"consent options":        {m{"external_auth_id": begin(b), "user": m{"id": "u-2", "email": "x@example.com"}, "user_consent_options": []any{m{}}}, 400, "user_consent_options_not_supported"},
+		"consent options":        {m{"external_auth_id": begin(b), "user": m{"id": "u-2", "email": "x@example.com"}, "user_consent_options": []any{m{}}}, 422, "user_consent_options_not_supported"},
 		"an organization's, new": {m{"external_auth_id": begin(b), "user": m{"id": "u-3", "email": "x3@example.com"}}, 200, ""},
 	} {
 		if out := a.api(t, "POST", "/authkit/oauth2/complete", try.body, try.status); try.code != "" && out["code"] != try.code {

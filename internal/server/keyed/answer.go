@@ -19,7 +19,7 @@ var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code
 	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true, "user_mismatch": true}
 
 // connectRules answer 400 in shape B: refusals of a sign-in that an application did.
-var connectRules = map[string]bool{"external_auth_session_already_completed": true, "user_consent_options_not_supported": true,
+var connectRules = map[string]bool{"external_auth_session_already_completed": true,
 	"email_change_not_allowed": true, "invalid_email": true}
 
 // Answer writes a failure in the shape that the official SDKs expect for it.
