@@ -8,6 +8,13 @@ import (
 	"github.com/berthdev/berth/internal/workos"
 )
 
+// Recorded answers a request without a connection.
+func (s *Server) Recorded(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.http.Handler.ServeHTTP(w, r)
+	return w
+}
+
 // Answer returns the status of the answer to a request as it would arrive on
 // the listener, whose address a test of a public URL does not know.
 func (s *Server) Answer(r *http.Request) int {
