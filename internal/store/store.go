@@ -13,6 +13,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/secret"
 )
 
@@ -61,7 +63,8 @@ type DB struct {
 	writer *writer
 	unlock func()
 	stmts  stmtCache
-	envs   envCache
+	envs   cache[string, identity.Environment] // by client ID
+	keys   cache[[sha256.Size]byte, cachedKey]
 	close  func() error
 
 	describe func(about any) ([]byte, error)
