@@ -145,6 +145,11 @@ func TestADeviceIsRefusedOrForgotten(t *testing.T) {
 			t.Errorf("sign-in for an expired device = %d:\n%s", resp.StatusCode, html)
 		}
 		refused(d, "expired_token")
+		clk.advance(2 * time.Hour)
+		if err := a.s.Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		refused(d, "invalid_grant") // nothing of it is left
 	})
 	t.Run("approved and not fetched in time", func(t *testing.T) {
 		d := a.startDevice(t)
