@@ -190,9 +190,8 @@ func (a *accounts) write(ctx context.Context, app *project.App) error {
 // writeSecretFile replaces a file of the app that holds credentials: ignored by
 // Git before it is written, mode 0600. before is what is there, nil for nothing.
 func writeSecretFile(ctx context.Context, app *project.App, path string, before, after []byte) error {
-	if !filepath.IsLocal(filepath.FromSlash(app.Rel(path))) {
-		return fault.New(fault.Invalid, "%s is outside the app, where Git cannot be told to ignore it", path).
-			WithFix("choose a file inside %s", app.Root).WithCode("outside-app")
+	if err := insideApp(app, path); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fault.Wrap(err, fault.Invalid, "cannot make the folder of %s", app.Rel(path))
@@ -210,4 +209,13 @@ func writeSecretFile(ctx context.Context, app *project.App, path string, before,
 	}
 	_, err = app.Apply(changes)
 	return err
+}
+
+// insideApp refuses a file with credentials where Git cannot be told to ignore it.
+func insideApp(app *project.App, path string) error {
+	if filepath.IsLocal(filepath.FromSlash(app.Rel(path))) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "%s is outside the app, where Git cannot be told to ignore it", path).
+		WithFix("choose a file inside %s", app.Root).WithCode("outside-app")
 }

@@ -105,6 +105,9 @@ func runStorageState(ctx context.Context, o *storageStateOptions, email string) 
 		return fault.New(fault.NotFound, "%s has no password for %s in %s", accountsFile, email, g.Placement.EnvironmentName).
 			WithFix("make the account with: berth users create %s", email).WithCode("account_unknown")
 	}
+	if err := insideApp(s.app, o.path()); err != nil {
+		return err // before a session is opened that nobody would end
+	}
 	app, err := o.app(g)
 	if err != nil {
 		return err
@@ -301,6 +304,13 @@ func (o *storageStateOptions) signInToBrowser(ctx context.Context, b *browser.Br
 	return b.State(browser.Origin{Origin: app.String(), LocalStorage: []browser.Item{{Name: "workos:refresh-token:" + g.Placement.ClientID, Value: string(tokens.RefreshToken)}}}), nil
 }
 
+func (o *storageStateOptions) path() string {
+	if filepath.IsAbs(o.out) {
+		return o.out
+	}
+	return filepath.Join(o.env.Dir, o.out)
+}
+
 // write replaces the file, which has to be inside the app: there Git is told to
 // ignore it.
 func (o *storageStateOptions) write(ctx context.Context, s *session, state browser.State) error {
@@ -308,10 +318,7 @@ func (o *storageStateOptions) write(ctx context.Context, s *session, state brows
 	if err != nil {
 		return err
 	}
-	path := o.out
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(o.env.Dir, path)
-	}
+	path := o.path()
 	before, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		before, err = nil, nil
