@@ -74,6 +74,7 @@ var commands = []struct {
 	{groupLook, newInboxCommand},
 	{groupLook, newAuditCommand},
 	{groupChange, newUsersCommand},
+	{groupChange, newConnectionsCommand},
 	{groupChange, newKeysCommand},
 	{groupChange, newFlagsCommand},
 	{groupChange, newSettingsCommand},

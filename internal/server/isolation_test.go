@@ -43,6 +43,7 @@ type tenant struct {
 	admin      string
 	claim      *claim.Grant
 	circle     circle
+	bridge     bridge
 	belongings belongings
 	connected  connected
 	rights     rights
@@ -116,6 +117,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 
 	v.letters = newLetters(t, s, v)
 	v.circle = newCircle(t, v.env, mark)
+	v.bridge = newBridge(t, s, v)
 	v.belongings = newBelongings(t, v)
 	v.connected = newConnected(t, s, v)
 	v.rights = newRights(t, v.env, v.circle, mark)
@@ -188,7 +190,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
 	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
-		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.belongings.state(t, v), v.rights.state(t, v.env, v.circle), v.letters.state(t, v.env), v.connected.state(t, v)}, "", " ")
+		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.bridge.state(t, v.env), v.belongings.state(t, v), v.rights.state(t, v.env, v.circle), v.letters.state(t, v.env), v.connected.state(t, v)}, "", " ")
 	must(nil, err)
 	return string(out)
 }

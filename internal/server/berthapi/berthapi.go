@@ -75,6 +75,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
 	a.mountKeys(team)
 	a.mountTestUsers(team)
+	a.mountConnections(team)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
 	team("GET /berth/v1/tokens", a.credentials)
