@@ -203,7 +203,11 @@ func (a *API) revokeSession(e *store.Env, w http.ResponseWriter, r *http.Request
 	if err := route.Read(r, &b); err != nil {
 		return err
 	}
-	if _, err := e.EndSession(r.Context(), b.SessionID); err != nil {
+	_, err := e.EndSession(r.Context(), b.SessionID)
+	if fault.Is(err, fault.NotFound) { // the document has 400 for it
+		return workos.MessageAnswer(http.StatusBadRequest, fault.From(err).Message).Write(w)
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
