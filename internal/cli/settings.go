@@ -153,7 +153,7 @@ berth settings set access-token-lifetime=10m algorithm=ES256`,
 	long := "Changes settings. What is not named stays; nothing after = gives the default. Production needs --yes.\n\nSettings:"
 	var rows [][2]string
 	for _, s := range settings {
-		rows = append(rows, [2]string{s.key, s.what})
+		rows = append(rows, [2]string{s.key + "=", s.what})
 	}
 	for _, row := range aligned(rows) {
 		long += "\n  " + row
