@@ -101,7 +101,8 @@ func (e *Env) AllowedResources(ctx context.Context, membershipID, permission str
 
 // AllowedMemberships returns a page of the active members who have a permission
 // on a resource: by a role given on that very resource, or with inherited set
-// also by one given above it.
+// also by one given above it. The plus keeps SQLite from the index by role, which
+// would lead to the members of every organization.
 func (e *Env) AllowedMemberships(ctx context.Context, resource identity.Resource, permission string, inherited bool, page Page) (list []identity.Membership, before, after string, err error) {
 	p, err := e.Permission(ctx, permission)
 	if err != nil {
@@ -109,8 +110,8 @@ func (e *Env) AllowedMemberships(ctx context.Context, resource identity.Resource
 	}
 	cond, order, more := page.where(6)
 	err = e.db.list(ctx, above+"SELECT "+membershipColumns+` FROM organization_memberships WHERE environment_id = $1 AND organization_id = $3 AND status = 'active'
-		AND EXISTS (SELECT 1 FROM grants g WHERE g.membership_id = organization_memberships.id AND g.role_id IN `+holders+`
-			AND (g.resource_id = $2 OR $5 AND g.resource_id IN (SELECT id FROM up)))`+cond+order, func(s scanner) error {
+		AND id IN (SELECT g.membership_id FROM grants g WHERE g.membership_id IN (SELECT id FROM organization_memberships WHERE environment_id = $1 AND organization_id = $3)
+			AND +g.role_id IN `+holders+` AND (g.resource_id = $2 OR $5 AND g.resource_id IN (SELECT id FROM up)))`+cond+order, func(s scanner) error {
 		m, err := scanMembership(s)
 		list = append(list, m)
 		return err

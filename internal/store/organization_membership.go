@@ -14,9 +14,11 @@ const membershipColumns = `id, user_id, organization_id, (SELECT name FROM organ
 	(SELECT json_group_array(slug) FROM (SELECT slug FROM roles WHERE id IN (` + organizationRoles + `)` + rolePriority + `))`
 
 // organizationRoles selects the ids of the roles that a row of
-// organization_memberships has in the whole organization, by groups too.
-const organizationRoles = `SELECT g.role_id FROM grants g WHERE g.membership_id = organization_memberships.id
-	AND g.resource_id = 'authz_resource' || substr(organization_memberships.organization_id, 4)`
+// organization_memberships has in the whole organization, by groups too. It says
+// what the view grants says, but SQLite would read that view whole in here.
+const organizationRoles = `SELECT mr.role_id FROM membership_roles mr WHERE mr.membership_id = organization_memberships.id
+	UNION ALL SELECT a.role_id FROM group_members gm JOIN group_role_assignments a ON a.group_id = gm.group_id
+	WHERE gm.membership_id = organization_memberships.id AND a.resource_id = 'authz_resource' || substr(organization_memberships.organization_id, 4)`
 
 func scanMembership(s scanner) (identity.Membership, error) {
 	var m identity.Membership
