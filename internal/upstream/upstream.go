@@ -144,7 +144,17 @@ func config(conn identity.Connection, p *oidc.Provider, redirectURI string, more
 			scopes = append(scopes, s)
 		}
 	}
-	return oauth2.Config{ClientID: conn.ClientID, ClientSecret: conn.ClientSecret.Reveal(), Endpoint: p.Endpoint(), RedirectURL: redirectURI, Scopes: scopes}
+	endpoint := p.Endpoint()
+	// Trying out how the provider wants the secret could spend the code. What it
+	// names decides; without that it is Basic (Discovery 1.0 section 3).
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	var meta struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if p.Claims(&meta) == nil && len(meta.Methods) > 0 && !slices.Contains(meta.Methods, "client_secret_basic") {
+		endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return oauth2.Config{ClientID: conn.ClientID, ClientSecret: conn.ClientSecret.Reveal(), Endpoint: endpoint, RedirectURL: redirectURI, Scopes: scopes}
 }
 
 // AuthorizeURL returns where the browser goes to sign in at the provider of an
