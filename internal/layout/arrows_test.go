@@ -85,11 +85,12 @@ var arrows = map[string][]string{
 		"server", "store", "auth", "token", "mail", "identity", "deployment", "web",
 	},
 
-	"examples":      {},
-	"layout":        {},
-	"torture":       {},
-	"scripts/check": {},
-	"e2e":           {},
+	"examples":           {},
+	"layout":             {},
+	"torture":            {},
+	"scripts/benchtable": {},
+	"scripts/check":      {},
+	"e2e":                {},
 }
 
 // mayImport returns what the package called name may import, and whether the

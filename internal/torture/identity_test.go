@@ -48,7 +48,7 @@ func TestTortureIdentity(t *testing.T) {
 		w.serve()
 		w.checkDatabase()
 		w.checkOver()
-		if t.Failed() {
+		if t.Failed() || round%100 == 0 {
 			t.Logf("round %d of seed %d", round, seed)
 		}
 	}
