@@ -42,7 +42,7 @@ func (p *Pages) sendMagicCode(w http.ResponseWriter, r *http.Request) error {
 	if identity.CheckEmail(email) != nil {
 		page := p.signInPage(e, flow, frame, sealed)
 		page.Email, page.EmailError = email, "Enter your e-mail address to get a code."
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		return p.writeSignIn(w, r, e, http.StatusUnprocessableEntity, page, flow)
 	}
 	if left, err := p.elsewhere(w, r, e, flow, email); left || err != nil {
 		return err
