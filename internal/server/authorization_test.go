@@ -270,7 +270,7 @@ func TestAuthorizationErrorBodies(t *testing.T) {
 		{404, "", "DELETE", roles + "/gra_odd", nil},
 		{422, "", "PUT", roles, m{}},
 		{422, "", "PUT", roles, m{"role_assignments": slices.Repeat([]any{m{"role_slug": "admin"}}, 101)}},
-		{422, "", "GET", groups + "?limit=0", nil},
+		{422, "invalid_request_parameters", "GET", groups + "?limit=0", nil},
 	} {
 		w.refused(t, try.status, try.code, try.method, try.path, try.body)
 	}

@@ -37,6 +37,8 @@ var exceptions = []servertest.Exception{
 		Reason: "a body or parameter that cannot be read: the document lists 422 for most operations that have one, and means all"},
 	{Operation: "POST /organization_domains", Status: http.StatusUnprocessableEntity, Code: "invalid_domain",
 		Reason: "the document lists no failure but a domain that is taken"},
+	{Operation: "GET /authorization/resources", Status: http.StatusBadRequest, Code: "missing_organization_id_or_resource_type_slug",
+		Reason: "version 0.61.0 of the document lists it"},
 	{Operation: "*", Status: http.StatusNotImplemented, Code: "not_supported_by_berth",
 		Reason: "operations that Berth has no route for"},
 }

@@ -52,6 +52,8 @@ func (o routes) handle(pattern string, h keyed.Handler) {
 		switch f := fault.From(err); {
 		case f.Kind == fault.Invalid && badRequests[f.Code]:
 			return workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message).Write(w)
+		case f.Code == "invalid_request_parameters": // list parameters, as everywhere
+			return err
 		case f.Kind == fault.Invalid:
 			return workos.MessageAnswer(http.StatusUnprocessableEntity, f.Message).Write(w)
 		case f.Kind == fault.Denied:
