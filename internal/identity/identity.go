@@ -137,9 +137,6 @@ type Session struct {
 	ConnectionID string // by which it was opened, "" for none
 	Provider     string // connection type of that connection: GoogleOAuth, ...
 
-	ConnectionID string // by which it was opened, "" for none
-	Provider     string // connection type of that connection: GoogleOAuth, ...
-
 	AuthMethod  string // password, oauth, magic_code, ...
 	Status      SessionStatus
 	RedirectURI string // the callback the session was opened for; decides where sign-out leads
