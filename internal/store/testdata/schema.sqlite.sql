@@ -7,6 +7,14 @@ SELECT id, membership_id, resource_id, role_id, '', created_at FROM role_assignm
 UNION ALL
 SELECT 'role_assignment_' || substr(a.id, 5) || substr(gm.membership_id, 4), gm.membership_id, a.resource_id, a.role_id, a.id, a.created_at
 FROM group_members gm JOIN group_role_assignments a ON a.group_id = gm.group_id;
+CREATE TABLE answers (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    key            TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    sealed         BLOB NOT NULL,
+    created_at     INTEGER NOT NULL,
+    PRIMARY KEY (environment_id, key)
+);
 CREATE TABLE api_keys (
     id             TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -629,6 +637,7 @@ CREATE TABLE webhook_endpoints (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, url)
 );
+CREATE INDEX answers_created ON answers (created_at);
 CREATE INDEX api_keys_environment ON api_keys (environment_id);
 CREATE INDEX application_authorizations_organization ON application_authorizations (environment_id, organization_id, id);
 CREATE INDEX application_authorizations_user ON application_authorizations (user_id, id);
