@@ -304,9 +304,6 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if err := tx.sweepConnections(now); err != nil {
 			return err
 		}
-		if err := tx.sweepConnections(now); err != nil {
-			return err
-		}
 		if err := tx.sweepAnswers(now); err != nil {
 			return err
 		}
