@@ -69,6 +69,7 @@ var commands = []struct {
 	{groupStart, newDeployCommand},
 	{groupLook, newStatusCommand},
 	{groupLook, newPlanCommand},
+	{groupLook, newTokenCommand},
 	{groupChange, newApplyCommand},
 	{groupChange, newPruneCommand},
 	{groupLook, newInboxCommand},

@@ -41,9 +41,9 @@ type Subject struct {
 // what is equal can be told, what it is cannot.
 type Value struct {
 	Name        string `json:"name"`
-	Place       string `json:"place"`           // .env.local, deployment variables, Vercel (Preview), ...
-	Text        string `json:"value,omitempty"` // of what is no secret
-	Fingerprint string `json:"fingerprint"`     // first 8 hex digits of a keyed hash
+	Place       string `json:"place"`            // .env.local, deployment variables, Vercel (Preview), ...
+	Text        string `json:"value,omitempty"`  // of what is no secret
+	Fingerprint string `json:"fingerprint"`      // first 8 hex digits of a keyed hash
 	Prefix      string `json:"prefix,omitempty"` // sk_test, sk_live, prod, preview: the public part of a secret
 }
 

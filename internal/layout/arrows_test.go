@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"cmd/berth": {"cli"},
 	"cli": {
 		"project", "host", "plan", "doctor", "convex", "workos", "server",
-		"berth", "claim", "demo", "examples", "provision", "identity", "limit", "seed", "browser",
+		"berth", "claim", "demo", "deployment", "examples", "provision", "identity", "limit", "seed", "browser",
 	},
 
 	"seed":    {"workos", "identity"}, // users and organizations of a test environment, from a file
@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"provision": {"berth", "claim", "convex", "host", "identity", "plan", "project", "workos"},
 
 	"plan":   {"claim", "project", "host", "convex", "workos", "identity"},
-	"doctor": {"claim", "project", "host", "convex", "workos"},
+	"doctor": {"claim", "project", "host", "convex", "workos", "deployment"},
 
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",
