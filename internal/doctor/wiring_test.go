@@ -1,0 +1,154 @@
+package doctor
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/berthdev/berth/internal/project"
+)
+
+// copyApp copies an example app, without what is installed into it.
+func copyApp(t testing.TB, name string) string {
+	t.Helper()
+	from, to := filepath.Join("../../examples", name), t.TempDir()
+	err := filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if slices.Contains(notSource, d.Name()) || d.Name() == ".next" {
+				return fs.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), data, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// examine runs the checks that need nothing but files.
+func examine(t testing.TB, root string) *Report {
+	t.Helper()
+	app, err := project.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Files(app, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), s, Checks())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// edit changes one file of an app: from "" it is written whole, to "" with from
+// "*" it is deleted.
+type edit struct{ file, from, to string }
+
+func (e edit) apply(t testing.TB, root string) {
+	t.Helper()
+	p := filepath.Join(root, filepath.FromSlash(e.file))
+	if e.from == "*" && e.to == "" {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	text := e.to
+	if e.from != "" {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), e.from) {
+			t.Fatalf("%s does not hold %q", e.file, e.from)
+		}
+		text = strings.Replace(string(data), e.from, e.to, 1)
+	}
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// broken is one thing broken in an example app, and the code that must come first.
+type broken struct {
+	app   string
+	code  string
+	edits []edit
+}
+
+const (
+	vite     = "react-vite-authkit"
+	next     = "nextjs-authkit"
+	monorepo = "monorepo"
+)
+
+var brokenApps = []broken{
+	{vite, "convex-provider-outside-authkit", []edit{{"src/main.tsx", "<ConvexProviderWithAuthKit client={convex} useAuth={useAuth}>\n        <App />\n      </ConvexProviderWithAuthKit>", "<App />"},
+		{"src/main.tsx", "<StrictMode>", "<StrictMode><ConvexProviderWithAuthKit client={convex} useAuth={useAuth}>"}, {"src/main.tsx", "</StrictMode>", "</ConvexProviderWithAuthKit></StrictMode>"}}},
+	{vite, "authkit-provider-missing", []edit{{"src/main.tsx", "<AuthKitProvider", "<div"}, {"src/main.tsx", "</AuthKitProvider>", "</div>"}}},
+	{vite, "convex-use-auth-missing", []edit{{"src/main.tsx", " useAuth={useAuth}", ""}}},
+	{vite, "client-id-not-passed", []edit{{"src/main.tsx", "clientId={env.VITE_WORKOS_CLIENT_ID}", ""}, {"src/main.tsx", "{...api}", ""}}},
+	{vite, "convex-provider-without-auth", []edit{{"src/main.tsx", "<ConvexProviderWithAuthKit client={convex} useAuth={useAuth}>", "<ConvexProvider client={convex}>"}, {"src/main.tsx", "</ConvexProviderWithAuthKit>", "</ConvexProvider>"},
+		{"src/main.tsx", "import { ConvexReactClient }", "import { ConvexProvider, ConvexReactClient }"}}},
+	{vite, "env-not-public", []edit{{"src/main.tsx", "clientId={env.VITE_WORKOS_CLIENT_ID}", "clientId={process.env.WORKOS_CLIENT_ID}"}}},
+	{vite, "secret-in-browser-code", []edit{{"src/main.tsx", "const env = import.meta.env;", "const env = import.meta.env;\nconst key = import.meta.env.VITE_WORKOS_API_KEY;"}}},
+	{vite, "adapter-of-another-framework", []edit{{"src/other.tsx", "", `import { useAuth } from "@workos-inc/authkit-nextjs/components";` + "\nexport const x = useAuth;\n"}}},
+	{vite, "forced-refresh-loop", []edit{{"src/other.tsx", "", `import { useAuth } from "@workos-inc/authkit-react";` + "\nexport function useLoop() { const { getAccessToken } = useAuth(); setInterval(() => getAccessToken({ forceRefresh: true }), 500); }\n"}}},
+	{next, "next-middleware-missing", []edit{{"proxy.ts", "*", ""}}},
+	{next, "next-callback-without-handleauth", []edit{{"app/callback/route.ts", "", "export const GET = () => new Response('hello');\n"}}},
+	{next, "secret-in-browser-code", []edit{{"components/Numbers.tsx", "\"use client\";", "\"use client\";\nconst key = process.env.WORKOS_API_KEY;"}}},
+	{next, "sign-out-prefetched", []edit{{"app/sign-out/route.ts", "", `import { signOut } from "@workos-inc/authkit-nextjs";` + "\nexport async function GET() { await signOut(); }\n"},
+		{"app/menu.tsx", "", `import Link from "next/link";` + "\nexport const Menu = () => <Link href=\"/sign-out\">Sign out</Link>;\n"}}},
+	{next, "sign-out-on-get", []edit{{"app/sign-out/route.ts", "", `import { signOut } from "@workos-inc/authkit-nextjs";` + "\nexport async function GET() { await signOut(); }\n"},
+		{"app/menu.tsx", "", `import Link from "next/link";` + "\nexport const Menu = () => <Link href=\"/sign-out\" prefetch={false}>Sign out</Link>;\n"}}},
+}
+
+func TestEachBrokenAppGivesItsCodeFirst(t *testing.T) {
+	for _, b := range brokenApps {
+		t.Run(b.app+" "+b.code, func(t *testing.T) {
+			root := copyApp(t, b.app)
+			for _, e := range b.edits {
+				e.apply(t, root)
+			}
+			r := examine(t, root)
+			if len(r.Findings) == 0 || r.Findings[0].Code != b.code {
+				t.Errorf("findings = %+v, want %s first", r.Findings, b.code)
+			}
+			for _, f := range r.Findings {
+				if f.Seen == "" {
+					t.Errorf("%s has no evidence", f.Code)
+				}
+			}
+		})
+	}
+}
+
+func TestTheExamplesAreClean(t *testing.T) {
+	for _, app := range []string{vite, next, monorepo} {
+		if r := examine(t, copyApp(t, app)); len(r.Findings) > 0 || len(r.Skipped) > 0 {
+			t.Errorf("%s: findings %+v, skipped %+v, want none", app, r.Findings, r.Skipped)
+		}
+	}
+}
