@@ -27,6 +27,7 @@ type doctorOptions struct {
 	offline bool
 	fix     bool
 	list    bool
+	har     string
 }
 
 func newDoctorCommand(env *Env) *cobra.Command {
@@ -39,6 +40,7 @@ reports what breaks sign-in: the likeliest cause first, with evidence and fix.
 Exit code 0 when nothing is wrong, 2 when something is.`,
 		Example: `berth doctor	everything that can be looked at from here
 berth doctor --offline	files and variables only; no call leaves this machine
+berth doctor --har sign-in.har	what a recording of the browser's network shows
 berth doctor --explain forced-refresh-loop	what a finding means`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), o) },
@@ -47,6 +49,7 @@ berth doctor --explain forced-refresh-loop	what a finding means`,
 	f := cmd.Flags()
 	f.StringVar(&o.explain, "explain", "", "say what a finding means `CODE`")
 	f.BoolVar(&o.list, "list", false, "list all findings that there are")
+	f.StringVar(&o.har, "har", "", "look at a recording of the browser's network `FILE`")
 	f.BoolVar(&o.offline, "offline", false, "look at files and variables only")
 	f.BoolVar(&o.fix, "fix", false, "mend what can be mended safely, after asking")
 	return cmd
@@ -89,6 +92,8 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 		return explainFinding(o.env, o.explain)
 	case o.list:
 		return listFindings(o.env)
+	case o.har != "":
+		return o.recording()
 	}
 	app, err := o.target.app()
 	if err != nil {
@@ -126,6 +131,28 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	for _, f := range rest {
 		view.Findings = append(view.Findings, newFindingView(f))
 	}
+	return o.conclude(view)
+}
+
+// recording reports what a HAR file shows.
+func (o *doctorOptions) recording() error {
+	data, err := readBounded(o.har)
+	if err != nil {
+		return err
+	}
+	found, err := doctor.ReadHAR(data)
+	if err != nil {
+		return fault.From(err)
+	}
+	view := doctorView{App: o.har, Framework: "recording", Skipped: []doctor.Skipped{}, Findings: []diagnosis{}, Checks: doctor.RecordingChecks}
+	for _, f := range found {
+		view.Findings = append(view.Findings, newDiagnosis(f))
+	}
+	return o.conclude(view)
+}
+
+// conclude prints a report and gives the exit code.
+func (o *doctorOptions) conclude(view doctorView) error {
 	if err := o.env.Output().Result(view, func(p *Printer) { view.print(p) }); err != nil {
 		return err
 	}

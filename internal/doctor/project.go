@@ -59,10 +59,6 @@ var (
 		Title: "nothing answers at the redirect URI",
 		Why:   "After the sign-in page the browser comes back to this address with a code. When no route answers there, the sign-in ends with a 404.",
 		Fix:   "Add the route, or change the redirect URI to the one that there is."})
-	_ = define(Entry{Code: project.CodeTracked, Leg: Setup, Severity: Risky, Likely: 20, Requirements: []string{"R42"},
-		Title: "a file with secrets is tracked by Git",
-		Why:   "What was committed once stays in the history for everybody who clones.",
-		Fix:   "git rm --cached the file, add it to .gitignore, and replace the secrets in it."})
 )
 
 var _ = register(Check{Name: "convex.json and the app around it", Needs: NeedsApp,
