@@ -75,7 +75,7 @@ type diagnosis struct {
 	Needs    []string        `json:"requirements"`
 }
 
-func newFindingView(f doctor.Finding) diagnosis {
+func newDiagnosis(f doctor.Finding) diagnosis {
 	e := doctor.Explain(f.Code)
 	if f.Fix == "" {
 		f.Fix = e.Fix
@@ -129,7 +129,7 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	}
 	view.Findings = []diagnosis{}
 	for _, f := range rest {
-		view.Findings = append(view.Findings, newFindingView(f))
+		view.Findings = append(view.Findings, newDiagnosis(f))
 	}
 	return o.conclude(view)
 }
@@ -309,7 +309,7 @@ func (o *doctorOptions) repair(ctx context.Context, found []doctor.Finding) (fix
 			rest = append(rest, f)
 			continue
 		}
-		newFindingView(f).print(out.Printer, 0)
+		newDiagnosis(f).print(out.Printer, 0)
 		if err := out.Confirm(ctx, "Mend this?"); err != nil {
 			return fixed, rest, err
 		}
