@@ -69,6 +69,7 @@ var commands = []struct {
 	{groupStart, newDeployCommand},
 	{groupLook, newStatusCommand},
 	{groupLook, newPlanCommand},
+	{groupLook, newVerifyCommand},
 	{groupLook, newDoctorCommand},
 	{groupLook, newTokenCommand},
 	{groupChange, newApplyCommand},

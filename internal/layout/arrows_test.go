@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"provision": {"berth", "claim", "convex", "host", "identity", "plan", "project", "workos"},
 
 	"plan":   {"claim", "project", "host", "convex", "workos", "identity"},
-	"doctor": {"claim", "project", "host", "convex", "workos", "deployment", "identity"},
+	"doctor": {"claim", "project", "host", "convex", "workos", "deployment", "identity", "browser"},
 
 	"server": {
 		"server/authkit", "server/platform", "server/hosted", "server/control",

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/internal/browser"
+	"github.com/berthdev/berth/internal/claim"
+	"github.com/berthdev/berth/internal/doctor"
+	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/provision"
+	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/workos"
+)
+
+type verifyOptions struct {
+	env    *Env
+	target targetFlags
+	signIn bool
+	email  string
+}
+
+func newVerifyCommand(env *Env) *cobra.Command {
+	o := &verifyOptions{env: env, target: targetFlags{env: env, noPort: true}}
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "prove that a deployment signs people in",
+		Long: `Signs a test user in through the real sign-in page, back to the app's redirect URI,
+and presents the token to the backend: three legs, three verdicts. The user is made
+for the purpose and deleted afterwards, unless --email names one of the accounts file.
+
+In production nothing is written: it only looks whether the sign-in page opens,
+unless --sign-in and --email are given.
+Exit code 0 when all legs hold, 2 when one is broken.`,
+		Example: `berth verify	this checkout
+berth verify --kind preview --branch feature-a
+berth verify --email ada@example.com	with a test account of the accounts file`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), o) },
+	}
+	o.target.register(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&o.signIn, "sign-in", false, "in production too, sign the account of --email in")
+	f.StringVar(&o.email, "email", "", "a test account of the accounts file `EMAIL`")
+	return cmd
+}
+
+type verifyView struct {
+	Deployment  string           `json:"deployment"`
+	Environment string           `json:"environment"`
+	RedirectURI string           `json:"redirect_uri"`
+	Legs        []doctor.Verdict `json:"legs"`
+}
+
+func runVerify(ctx context.Context, o *verifyOptions) error {
+	s, err := o.target.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	x, err := s.conn.Examine(ctx, s.req)
+	if err != nil {
+		return err
+	}
+	if x.Grant == nil {
+		return errNotReady(s.req)
+	}
+	p := x.Grant.Placement
+	v := doctor.SignIn{Environment: x.Credentials, ClientID: p.ClientID, APIBase: strings.TrimRight(p.APIBase, "/"), Now: o.env.Now, ByAPI: !s.conn.Embedded}
+	for _, uri := range x.Grant.Claim.Current().RedirectURIs {
+		if v.RedirectURI == "" && !strings.Contains(uri, "*") {
+			v.RedirectURI = uri
+		}
+	}
+	if v.RedirectURI == "" {
+		return fault.New(fault.NotFound, "%s has no redirect URI to come back to", s.req.Title()).WithFix("give it one in convex.json and run berth apply").WithCode("no_redirect_uri")
+	}
+	if x.Embedded != nil {
+		v.Issuer = x.Embedded.Issuer
+	}
+	v.Deployment = o.backend(s, x)
+	forget, err := o.person(ctx, s, x, &v)
+	if err != nil {
+		return err
+	}
+	legs, err := doctor.Verify(ctx, v)
+	if forgetErr := forget(context.WithoutCancel(ctx)); err == nil {
+		err = forgetErr
+	}
+	if err != nil {
+		return err
+	}
+	view := verifyView{Deployment: s.req.Title(), Environment: p.EnvironmentName, RedirectURI: v.RedirectURI, Legs: legs}
+	if err := o.env.Output().Result(view, func(p *Printer) { view.print(p) }); err != nil {
+		return err
+	}
+	for _, l := range legs {
+		if l.State == doctor.Breaks {
+			return &Exit{exitPending}
+		}
+	}
+	return nil
+}
+
+// person finds or makes who signs in. forget deletes who was made.
+func (o *verifyOptions) person(ctx context.Context, s *session, x *provision.Examined, v *doctor.SignIn) (forget func(context.Context) error, err error) {
+	nothing := func(context.Context) error { return nil }
+	production := x.Grant.Placement.Production || s.req.Kind == claim.Prod
+	if o.email != "" && (!production || o.signIn) {
+		accounts, err := readAccounts(s.app)
+		if err != nil {
+			return nothing, err
+		}
+		kept, known := accounts.find(x.Grant.Placement.ClientID, o.email)
+		if !known {
+			return nothing, fault.New(fault.NotFound, "%s has no account for %s of this environment", accountsFile, o.email).WithFix("berth users create %s", o.email).WithCode("account_unknown")
+		}
+		v.Person = &browser.Person{Email: o.email, Password: secret.String(kept.Password)}
+		return nothing, nil
+	}
+	if production || o.env.DryRun() {
+		return nothing, nil
+	}
+	email := "berth-verify-" + strings.ToLower(rand.Text()[:10]) + "@example.com"
+	password := rand.Text()
+	u, err := x.Credentials.CreateUser(ctx, workos.NewUser{Email: email, Password: workos.Credential(password), FirstName: "Berth", LastName: "Verify", EmailVerified: true})
+	if err != nil {
+		return nothing, err
+	}
+	v.Person = &browser.Person{Email: email, Password: secret.String(password)}
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if _, err := x.Credentials.DeleteUser(ctx, u.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return fault.Wrap(err, fault.From(err).Kind, "the test user %s was not deleted: %s", email, fault.From(err).Message).WithFix("berth users delete %s --yes", email)
+		}
+		return nil
+	}, nil
+}
+
+// backend asks the deployment about a token. nil when it is not known.
+func (o *verifyOptions) backend(s *session, x *provision.Examined) func(context.Context, string) (*doctor.Acceptance, error) {
+	if x.BackendProblem != nil || x.Backend == nil || x.Backend.Name == "" || !x.Backend.Embedded {
+		return nil
+	}
+	return func(ctx context.Context, token string) (*doctor.Acceptance, error) {
+		d, err := s.conn.Ledger.Check(ctx, x.Backend.Name, secret.String(token))
+		if err != nil {
+			return nil, err
+		}
+		return &doctor.Acceptance{Accepted: d.Accepted, Code: d.Code, Text: d.Message, Subject: strings.Trim(string(d.Identity["subject"]), `"`)}, nil
+	}
+}
+
+func (v verifyView) print(p *Printer) {
+	p.Line("%s", p.Bold(v.Deployment+": "+v.Environment))
+	for _, l := range v.Legs {
+		name := map[doctor.Leg]string{doctor.Session: "session", doctor.Token: "token", doctor.Backend: "backend"}[l.Leg]
+		switch l.State {
+		case doctor.Holds:
+			p.OK("%s  %s  %s", pad(name, 8), l.Seen, p.Dim(fmt.Sprintf("%.0f ms", l.Seconds*1000)))
+		case doctor.Breaks:
+			p.Fail("%s  %s", pad(name, 8), l.Seen)
+			if l.Fix != "" {
+				p.Fact("Fix", "%s", l.Fix)
+			}
+		default:
+			p.Line("%s %s  %s", p.Dim("·"), pad(name, 8), p.Dim("not checked: "+l.Seen))
+		}
+	}
+}
