@@ -59,7 +59,7 @@ type doctorView struct {
 	App        string           `json:"app"`
 	Framework  string           `json:"framework"`
 	Deployment string           `json:"deployment,omitempty"`
-	Findings   []diagnosis    `json:"findings"`
+	Findings   []diagnosis      `json:"findings"`
 	Skipped    []doctor.Skipped `json:"skipped"`
 	Checks     int              `json:"checks"`
 	Fixed      []string         `json:"fixed,omitempty"`

@@ -13,6 +13,7 @@ import (
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/doctor"
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/project"
 	"github.com/berthdev/berth/internal/provision"
 	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/workos"
@@ -23,6 +24,7 @@ type verifyOptions struct {
 	target targetFlags
 	signIn bool
 	email  string
+	list   bool
 }
 
 func newVerifyCommand(env *Env) *cobra.Command {
@@ -39,6 +41,7 @@ unless --sign-in and --email are given.
 Exit code 0 when all legs hold, 2 when one is broken.`,
 		Example: `berth verify	this checkout
 berth verify --kind preview --branch feature-a
+berth verify --checklist	the eight boxes of a finished set-up
 berth verify --email ada@example.com	with a test account of the accounts file`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), o) },
@@ -46,6 +49,7 @@ berth verify --email ada@example.com	with a test account of the accounts file`,
 	o.target.register(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.signIn, "sign-in", false, "in production too, sign the account of --email in")
+	f.BoolVar(&o.list, "checklist", false, "the eight boxes of a finished set-up, each with a verdict")
 	f.StringVar(&o.email, "email", "", "a test account of the accounts file `EMAIL`")
 	return cmd
 }
@@ -55,20 +59,108 @@ type verifyView struct {
 	Environment string           `json:"environment"`
 	RedirectURI string           `json:"redirect_uri"`
 	Legs        []doctor.Verdict `json:"legs"`
+	// Boxes are there with --checklist.
+	Boxes []doctor.BoxVerdict `json:"checklist,omitempty"`
 }
 
 func runVerify(ctx context.Context, o *verifyOptions) error {
-	s, err := o.target.open(ctx, false)
+	if o.list {
+		return o.checklist(ctx)
+	}
+	view, err := o.verify(ctx)
 	if err != nil {
 		return err
+	}
+	if err := o.env.Output().Result(view, func(p *Printer) { view.print(p) }); err != nil {
+		return err
+	}
+	for _, l := range view.Legs {
+		if l.State == doctor.Breaks {
+			return &Exit{exitPending}
+		}
+	}
+	return nil
+}
+
+// checklist fills the eight boxes. That something is missing is a verdict, not
+// an error.
+func (o *verifyOptions) checklist(ctx context.Context) error {
+	app, err := o.target.app()
+	if err != nil {
+		return err
+	}
+	subject, err := doctor.Files(app, o.env.Lookup)
+	if err != nil {
+		return err
+	}
+	view, notReady := o.verify(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d := &doctorOptions{env: o.env, target: targetFlags{env: o.env, kind: o.target.kind, branch: o.target.branch, urls: o.target.urls, project: o.target.project, readOnly: true, anyKey: true}}
+	asked, cancel := context.WithTimeout(ctx, examination)
+	defer cancel()
+	d.gather(asked, app, subject)
+	report, err := doctor.Run(ctx, subject, doctor.Checks())
+	if err != nil {
+		return err
+	}
+	known := doctor.Known{HasConfig: subject.Config != nil && subject.Config.HasAuthKit}
+	if subject.Config != nil {
+		known.WantsProd = subject.Config.Section(project.Prod) != nil
+	}
+	if e := subject.Environment; e != nil {
+		known.Path, known.HasProduction = "environments come from "+e.BaseURL, e.Production
+	}
+	if view.Legs == nil {
+		view.Legs = []doctor.Verdict{}
+	}
+	if notReady != nil {
+		view.Legs = append(view.Legs, doctor.Verdict{Leg: doctor.Session, State: doctor.Breaks, Seen: fault.From(notReady).Message, Fix: fault.From(notReady).Fix})
+	}
+	view.Boxes = doctor.Boxes(known, report, view.Legs)
+	if err := o.env.Output().Result(view, func(p *Printer) { view.printBoxes(p) }); err != nil {
+		return err
+	}
+	for _, b := range view.Boxes {
+		if !b.OK {
+			return &Exit{exitPending}
+		}
+	}
+	return nil
+}
+
+func (v verifyView) printBoxes(p *Printer) {
+	for i, b := range v.Boxes {
+		text := fmt.Sprintf("%d. %s", i+1, b.Title)
+		switch {
+		case !b.OK:
+			p.Fail("%s  %s", text, p.Dim(b.ID))
+		case !b.Asked:
+			p.Line("%s %s  %s", p.Dim("·"), text, p.Dim(b.ID))
+		default:
+			p.OK("%s  %s", text, p.Dim(b.ID))
+		}
+		p.Fact("", "%s", b.Seen)
+		if b.Fix != "" {
+			p.Fact("", "fix: %s", b.Fix)
+		}
+	}
+}
+
+// verify signs in and returns the verdicts.
+func (o *verifyOptions) verify(ctx context.Context) (view verifyView, err error) {
+	s, err := o.target.open(ctx, false)
+	if err != nil {
+		return view, err
 	}
 	defer s.close()
 	x, err := s.conn.Examine(ctx, s.req)
 	if err != nil {
-		return err
+		return view, err
 	}
 	if x.Grant == nil {
-		return errNotReady(s.req)
+		return view, errNotReady(s.req)
 	}
 	p := x.Grant.Placement
 	v := doctor.SignIn{Environment: x.Credentials, ClientID: p.ClientID, APIBase: strings.TrimRight(p.APIBase, "/"), Now: o.env.Now, ByAPI: !s.conn.Embedded}
@@ -78,7 +170,7 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 		}
 	}
 	if v.RedirectURI == "" {
-		return fault.New(fault.NotFound, "%s has no redirect URI to come back to", s.req.Title()).WithFix("give it one in convex.json and run berth apply").WithCode("no_redirect_uri")
+		return view, fault.New(fault.NotFound, "%s has no redirect URI to come back to", s.req.Title()).WithFix("give it one in convex.json and run berth apply").WithCode("no_redirect_uri")
 	}
 	if x.Embedded != nil {
 		v.Issuer = x.Embedded.Issuer
@@ -86,25 +178,16 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 	v.Deployment = o.backend(s, x)
 	forget, err := o.person(ctx, s, x, &v)
 	if err != nil {
-		return err
+		return view, err
 	}
 	legs, err := doctor.Verify(ctx, v)
 	if forgetErr := forget(context.WithoutCancel(ctx)); err == nil {
 		err = forgetErr
 	}
 	if err != nil {
-		return err
+		return view, err
 	}
-	view := verifyView{Deployment: s.req.Title(), Environment: p.EnvironmentName, RedirectURI: v.RedirectURI, Legs: legs}
-	if err := o.env.Output().Result(view, func(p *Printer) { view.print(p) }); err != nil {
-		return err
-	}
-	for _, l := range legs {
-		if l.State == doctor.Breaks {
-			return &Exit{exitPending}
-		}
-	}
-	return nil
+	return verifyView{Deployment: s.req.Title(), Environment: p.EnvironmentName, RedirectURI: v.RedirectURI, Legs: legs}, nil
 }
 
 // person finds or makes who signs in. forget deletes who was made.
