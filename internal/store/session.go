@@ -105,6 +105,7 @@ func (e *Env) openSession(tx *tx, s *identity.Session, now time.Time) (identity.
 			return u, err
 		}
 	}
+	tx.sessionsOf(s.UserID)
 	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10, $12, $13)",
 		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt), s.ConnectionID, s.Provider)
 	if err != nil {
@@ -124,6 +125,7 @@ func (e *Env) revokeSessions(tx *tx, condition string, arg any) (int, error) {
 	var ended []happened
 	err := tx.rows("UPDATE sessions SET status = 'revoked', ended_at = $2, updated_at = $2 WHERE environment_id = $1 AND status = 'active' AND "+condition+" RETURNING "+sessionColumns, func(r scanner) error {
 		s, err := scanSession(r)
+		tx.sessionsOf(s.UserID)
 		ended = append(ended, happened{name: "session.revoked", organization: s.OrganizationID, about: s})
 		return err
 	}, e.ID, millis(e.db.now()), arg)
@@ -164,6 +166,7 @@ func (e *Env) RotateSession(ctx context.Context, id string, generation int64, wi
 		if isNoRows(err) {
 			outcome, err = e.repeated(tx, &s, id, generation, now, window)
 		}
+		tx.sessionsOf(s.UserID)
 		if err != nil || outcome == Ended || outcome == Reused {
 			return err
 		}
@@ -189,6 +192,7 @@ func (e *Env) enter(tx *tx, s *identity.Session, organizationID string) error {
 	if err := e.memberIn(tx, s.OrganizationID, s.UserID); err != nil || stay {
 		return err
 	}
+	tx.sessionsOf(s.UserID)
 	_, err := tx.exec("UPDATE sessions SET organization_id = $3 WHERE environment_id = $1 AND id = $2", e.ID, s.ID, s.OrganizationID)
 	return err
 }
@@ -322,9 +326,11 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if _, err := tx.exec("DELETE FROM team_credentials WHERE expires_at > 0 AND expires_at < $1", millis(now)); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30))); err != nil {
+		n, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30)))
+		if err != nil {
 			return err
 		}
+		tx.changed.all = tx.changed.all || n > 0
 		return db.sweepEvents(tx)
 	})
 }

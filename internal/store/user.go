@@ -124,6 +124,7 @@ func (e *Env) UserByExternalID(ctx context.Context, externalID string) (identity
 // DeleteUser removes a user with its sessions and codes.
 func (e *Env) DeleteUser(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
+		tx.sessionsOf(id)
 		if err := e.audit(tx, "user.deleted", id); err != nil {
 			return err
 		}
