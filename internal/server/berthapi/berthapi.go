@@ -320,16 +320,6 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 			return err
 		}
 	}
-	if req.MFARequired != nil {
-		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
-			return err
-		}
-	}
-	if req.ListTestUsers != nil {
-		if err := listTestUsers(r.Context(), e, *req.ListTestUsers); err != nil {
-			return err
-		}
-	}
 	if len(req.RemoveRedirectURIs) > 0 {
 		if err := e.RemoveEntries(r.Context(), req.RemoveRedirectURIs, nil); err != nil {
 			return err

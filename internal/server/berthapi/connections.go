@@ -19,8 +19,9 @@ func (a *API) mountConnections(team func(pattern string, h teamHandler)) {
 	team("POST /berth/v1/environments/{client_id}/connections", a.createConnection)
 	team("PATCH /berth/v1/environments/{client_id}/connections/{id}", a.patchConnection)
 	team("DELETE /berth/v1/environments/{client_id}/connections/{id}", a.deleteConnection)
-	team("PUT /berth/v1/environments/{client_id}/organizations/{id}/methods", a.setOrganizationMethods)
-	team("DELETE /berth/v1/environments/{client_id}/organizations/{id}/methods", a.clearOrganizationMethods)
+	team("GET /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.organizationMethods))
+	team("PUT /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.setOrganizationMethods))
+	team("DELETE /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.clearOrganizationMethods))
 }
 
 func (a *API) connection(c identity.Connection) berth.Connection {
@@ -145,24 +146,38 @@ func (a *API) deleteConnection(t *store.Team, w http.ResponseWriter, r *http.Req
 	return route.JSON(w, http.StatusOK, struct{}{})
 }
 
-func (a *API) setOrganizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	var req berth.OrganizationMethods
-	if err := route.Read(r, &req); err != nil {
-		return err
-	}
-	return a.organizationMethods(t, w, r, &identity.OrganizationMethods{SSO: req.SSO, Password: req.Password, MagicAuth: req.MagicAuth, Social: req.Social})
-}
-
-func (a *API) clearOrganizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	return a.organizationMethods(t, w, r, nil)
-}
-
-func (a *API) organizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request, m *identity.OrganizationMethods) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
+func (a *API) organizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	o, err := e.Organization(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), m); err != nil {
+	m, err := e.OrganizationMethods(r.Context(), o.ID)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return route.JSON(w, http.StatusOK, nil)
+	}
+	return route.JSON(w, http.StatusOK, berth.OrganizationMethods(*m))
+}
+
+func (a *API) setOrganizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	var req berth.OrganizationMethods
+	if err := readStrict(r, &req); err != nil {
+		return err
+	}
+	m := identity.OrganizationMethods(req)
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), &m); err != nil {
+		return err
+	}
+	return route.JSON(w, http.StatusOK, struct{}{})
+}
+
+func (a *API) clearOrganizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), nil); err != nil {
 		return err
 	}
 	return route.JSON(w, http.StatusOK, struct{}{})

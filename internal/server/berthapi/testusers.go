@@ -1,7 +1,6 @@
 package berthapi
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -68,17 +67,6 @@ func (a *API) putTestUser(t *store.Team, w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	return route.JSON(w, http.StatusOK, testUser(u))
-}
-
-// listTestUsers sets whether everybody who can open the sign-in page is offered
-// the test users.
-func listTestUsers(ctx context.Context, e *store.Env, list bool) error {
-	if e.Production && list {
-		return fault.New(fault.Denied, "%s is a production environment: it has no test users", e.Name).WithCode("production_has_no_test_accounts")
-	}
-	settings := e.Settings
-	settings.Pages.ListTestUsers = list
-	return e.SetSettings(ctx, settings)
 }
 
 func (a *API) dropTestUser(t *store.Team, w http.ResponseWriter, r *http.Request) error {
