@@ -51,7 +51,7 @@ await build("tanstack", "dist/server/server.js");
 const newestNode = path.resolve("newest/node_modules/.bin/node");
 const suites = [
   [process.execPath, readdirSync(".").filter((name) => name.endsWith(".test.js"))],
-  [newestNode, ["newest/node.test.js"]],
+  [newestNode, readdirSync("newest").filter((name) => name.endsWith(".test.js")).map((name) => `newest/${name}`)],
 ];
 
 const asked = process.argv.slice(2);
