@@ -28,6 +28,7 @@ func TestSessionAnswersAreRememberedOnlyWhileTheyHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := 0
+	allow := func(identity.Code) error { return nil }
 	text := func(e *store.Env, userID string, p store.Page) string {
 		t.Helper()
 		body, err := e.SessionsAnswer(t.Context(), userID, p, func(list []identity.Session, before, after string) ([]byte, error) {
@@ -67,13 +68,13 @@ func TestSessionAnswersAreRememberedOnlyWhileTheyHold(t *testing.T) {
 				return err
 			}
 			opened := text(e, s.UserID, page)
-			if _, _, err := e.RedeemCode(t.Context(), hash[:], identity.Session{ID: identity.NewID(identity.PrefixSession), ExpiresAt: now.Add(time.Hour)}); err != nil {
+			if _, _, err := e.RedeemCode(t.Context(), hash[:], identity.Session{ID: identity.NewID(identity.PrefixSession), ExpiresAt: now.Add(time.Hour)}, allow); err != nil {
 				return err
 			}
 			if text(e, s.UserID, page) == opened {
 				return fmt.Errorf("the session that a code opened is missing")
 			}
-			_, _, err := e.RedeemCode(t.Context(), hash[:], identity.Session{ID: identity.NewID(identity.PrefixSession), ExpiresAt: now.Add(time.Hour)})
+			_, _, err := e.RedeemCode(t.Context(), hash[:], identity.Session{ID: identity.NewID(identity.PrefixSession), ExpiresAt: now.Add(time.Hour)}, allow)
 			if !fault.Is(err, fault.Invalid) {
 				return fmt.Errorf("second RedeemCode = %w, want ErrCode", err)
 			}
