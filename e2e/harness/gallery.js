@@ -18,12 +18,12 @@ export async function startGallery() {
   return { origin, names, stop: program.stop };
 }
 
-/** Keeps what a page complains about: console errors, blocked content, failed requests. */
-export async function complaints(page) {
+/** Keeps what the pages of an origin complain about: console errors, blocked content, failed requests. */
+export async function complaints(page, origin = "") {
   const list = [];
-  page.on("console", (m) => ["error", "warning"].includes(m.type()) && list.push(m.text()));
+  page.on("console", (m) => ["error", "warning"].includes(m.type()) && m.location().url.startsWith(origin) && list.push(m.text()));
   page.on("pageerror", (err) => list.push(String(err)));
-  page.on("requestfailed", (r) => list.push(`${r.url()}: ${r.failure()?.errorText}`));
+  page.on("requestfailed", (r) => r.url().startsWith(origin) && list.push(`${r.url()}: ${r.failure()?.errorText}`));
   return list;
 }
 
