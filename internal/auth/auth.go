@@ -122,12 +122,18 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		Lifetime: e.Settings.Tokens.AccessLifetime(), Audience: e.Settings.Tokens.Audience}
 	roots := map[string]any{"user": TemplateUser(u)}
 	if session.OrganizationID != "" {
-		in, err := e.MemberAccess(ctx, session.OrganizationID, u.ID)
+		m, permissions, err := e.MemberPermissions(ctx, session.OrganizationID, u.ID)
 		if err != nil {
 			return nil, membershipRefusal(err)
 		}
-		access.OrganizationID, access.Roles, access.Permissions = in.Organization.ID, in.Membership.Roles, in.Permissions
-		roots["organization"], roots["organization_membership"] = templateOrganization(in.Organization), templateMembership(in.Membership)
+		access.OrganizationID, access.Roles, access.Permissions = session.OrganizationID, m.Roles, permissions
+		if e.JWTTemplate != "" { // the only one to ask for the organization
+			o, err := e.Organization(ctx, session.OrganizationID)
+			if err != nil {
+				return nil, membershipRefusal(err)
+			}
+			roots["organization"], roots["organization_membership"] = templateOrganization(o), templateMembership(m)
+		}
 	}
 	var err error
 	if access.FeatureFlags, err = e.EnabledFlags(ctx, session.OrganizationID, u.ID); err != nil {
