@@ -186,14 +186,7 @@ func (e *Env) Memberships(ctx context.Context, f MembershipFilter, p Page) (list
 	if len(f.Statuses) > 0 {
 		add(" AND status IN (SELECT value FROM json_each($%d))", idList(f.Statuses))
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		m, err := scanMembership(s)
-		list = append(list, m)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(m identity.Membership) string { return m.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanMembership, func(m identity.Membership) string { return m.ID })
 }
 
 func (e *Env) changeMembership(ctx context.Context, id string, fn func(*tx, identity.Membership) error) (identity.Membership, error) {
@@ -356,14 +349,7 @@ func (e *Env) OrganizationUsers(ctx context.Context, organizationID, email strin
 	if email != "" {
 		query, args = query+" AND email_key = $3", append(args, identity.EmailKey(email))
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		u, err := scanUser(s)
-		users = append(users, u)
-		return err
-	}, append(args, more...)...)
-	users, before, after = cut(users, p, func(u identity.User) string { return u.ID })
-	return users, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanUser, func(u identity.User) string { return u.ID })
 }
 
 // UsersByID returns the users with the given ids, by id; unknown ones are left out.
