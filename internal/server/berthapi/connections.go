@@ -15,10 +15,10 @@ import (
 // mountConnections registers what WorkOS does in its dashboard: connections to
 // identity providers, and how members of an organization may sign in.
 func (a *API) mountConnections(team func(pattern string, h teamHandler)) {
-	team("GET /berth/v1/environments/{client_id}/connections", a.connections)
-	team("POST /berth/v1/environments/{client_id}/connections", a.createConnection)
-	team("PATCH /berth/v1/environments/{client_id}/connections/{id}", a.patchConnection)
-	team("DELETE /berth/v1/environments/{client_id}/connections/{id}", a.deleteConnection)
+	team("GET /berth/v1/environments/{client_id}/connections", a.ofEnvironment(a.connections))
+	team("POST /berth/v1/environments/{client_id}/connections", a.ofEnvironment(a.createConnection))
+	team("PATCH /berth/v1/environments/{client_id}/connections/{id}", a.ofEnvironment(a.patchConnection))
+	team("DELETE /berth/v1/environments/{client_id}/connections/{id}", a.ofEnvironment(a.deleteConnection))
 	team("GET /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.organizationMethods))
 	team("PUT /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.setOrganizationMethods))
 	team("DELETE /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.clearOrganizationMethods))
@@ -29,11 +29,7 @@ func (a *API) connection(c identity.Connection) berth.Connection {
 		ClientID: c.ClientID, Scopes: c.Scopes, ReturnTokens: c.ReturnTokens, CallbackURL: a.BaseURL() + "/sso/callback", CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }
 
-func (a *API) connections(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) connections(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	out := []berth.Connection{}
 	for p := (store.Page{Limit: 100, Ascending: true}); ; {
 		list, _, after, err := e.Connections(r.Context(), store.ConnectionFilter{}, p)
@@ -49,25 +45,22 @@ func (a *API) connections(t *store.Team, w http.ResponseWriter, r *http.Request)
 	}
 }
 
-func (a *API) createConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) createConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.NewConnection
 	if err := route.Read(r, &req); err != nil {
 		return err
 	}
 	ctx := r.Context()
-	e, err := t.EnvironmentByClientID(ctx, r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
 	c := identity.Connection{OrganizationID: req.OrganizationID, Type: req.Type, Kind: req.Kind, Name: strings.TrimSpace(req.Name), State: identity.ConnectionActive,
 		Issuer: req.Issuer, ClientID: req.ClientID, ClientSecret: secret.String(req.ClientSecret), Scopes: req.Scopes, ReturnTokens: req.ReturnTokens}
 	if err := a.fillConnection(ctx, e, &c); err != nil {
 		return err
 	}
-	if c, err = e.CreateConnection(ctx, c); err != nil {
+	made, err := e.CreateConnection(ctx, c)
+	if err != nil {
 		return err
 	}
-	return route.JSON(w, http.StatusCreated, a.connection(c))
+	return route.JSON(w, http.StatusCreated, a.connection(made))
 }
 
 // fillConnection sets what a caller may leave out.
@@ -97,16 +90,12 @@ func (a *API) fillConnection(ctx context.Context, e *store.Env, c *identity.Conn
 	return err
 }
 
-func (a *API) patchConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) patchConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.ConnectionPatch
 	if err := route.Read(r, &req); err != nil {
 		return err
 	}
 	ctx := r.Context()
-	e, err := t.EnvironmentByClientID(ctx, r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
 	c, err := e.Connection(ctx, r.PathValue("id"))
 	if err != nil {
 		return err
@@ -135,11 +124,7 @@ func (a *API) patchConnection(t *store.Team, w http.ResponseWriter, r *http.Requ
 	return route.JSON(w, http.StatusOK, a.connection(c))
 }
 
-func (a *API) deleteConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) deleteConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	if err := e.DeleteConnection(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}

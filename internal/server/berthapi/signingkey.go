@@ -15,17 +15,6 @@ func (a *API) mountKeys(team func(string, teamHandler)) {
 	team("POST /berth/v1/environments/{client_id}/signing_keys", a.ofEnvironment(a.rotateKey))
 }
 
-// ofEnvironment finds the team's environment that the path names.
-func (a *API) ofEnvironment(h func(e *store.Env, w http.ResponseWriter, r *http.Request) error) teamHandler {
-	return func(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-		e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-		if err != nil {
-			return err
-		}
-		return h(e, w, r)
-	}
-}
-
 func (a *API) signingKeys(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	keys, err := a.Auth.Keys(r.Context(), e)
 	if err != nil {
