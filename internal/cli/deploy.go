@@ -19,6 +19,8 @@ type deployOptions struct {
 	env     *Env
 	target  targetFlags
 	command []string
+	verify  bool
+	email   string // of --verify-as
 }
 
 func newDeployCommand(env *Env) *cobra.Command {
@@ -29,8 +31,13 @@ func newDeployCommand(env *Env) *cobra.Command {
 		Long: `Gives the branch that is being built its own auth environment, registers every
 address at which a reviewer may open it, sets the deployment's variables, and
 runs the build command with the environment's credentials in its environment.
-Running it again changes nothing.`,
+Running it again changes nothing.
+
+With --verify it proves afterwards that people can sign in, as berth verify does: a
+broken leg fails the build with exit code 2. Production is only looked at, unless
+--verify-as names who signs in there.`,
 		Example: `berth deploy -- npm run build	as the build command of the host
+berth deploy --verify -- npm run build	and fail when nobody can sign in
 berth deploy --kind preview --branch feature-a --url https://a.example.com	outside a known host`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,6 +49,8 @@ berth deploy --kind preview --branch feature-a --url https://a.example.com	outsi
 		},
 	}
 	o.target.register(cmd)
+	cmd.Flags().BoolVar(&o.verify, "verify", false, "after the build, prove that people can sign in")
+	cmd.Flags().StringVar(&o.email, "verify-as", "", "with --verify, the account of the accounts file that signs in, in production too `EMAIL`")
 	return cmd
 }
 
@@ -69,6 +78,7 @@ func (o *deployOptions) acceptDeploy(r provision.Request) error {
 }
 
 func runDeploy(ctx context.Context, o *deployOptions) error {
+	o.verify = o.verify || o.email != ""
 	o.target.accept = o.acceptDeploy
 	s, err := o.target.open(ctx, false)
 	if err != nil {
@@ -133,14 +143,27 @@ func frameworkOf(s *session) string {
 	return id
 }
 
-// build runs the build command with the environment's variables added, and
-// answers. What was set for the command before gives way: it gets what was
-// configured. Its exit code is passed on.
+// build runs the build command, proves the sign-in when that is wanted, and
+// answers. The exit code of a command that failed is passed on.
 func (o *deployOptions) build(ctx context.Context, view applyView, s *session, vars []provision.Variable) error {
-	out := o.env.Output()
-	if len(o.command) == 0 {
-		return out.Result(view, func(*Printer) {})
+	err := o.runBuild(ctx, &view, s, vars)
+	if err == nil && o.verify && view.Idle == "" {
+		err = o.prove(ctx, &view, s)
 	}
+	if _, said := errors.AsType[*Exit](err); err != nil && !said {
+		return err
+	}
+	return errors.Join(err, o.env.Output().Result(view, func(*Printer) {}))
+}
+
+// runBuild runs the build command, if any, with the environment's variables
+// added. What was set for the command before gives way: it gets what was
+// configured.
+func (o *deployOptions) runBuild(ctx context.Context, view *applyView, s *session, vars []provision.Variable) error {
+	if len(o.command) == 0 {
+		return nil
+	}
+	out := o.env.Output()
 	out.Step("running %s", strings.Join(o.command, " "))
 	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
 	if o.env.JSON() {
@@ -152,12 +175,25 @@ func (o *deployOptions) build(ctx context.Context, view applyView, s *session, v
 	case failed:
 		view.Build = &buildView{exit.Code}
 		out.Fail("%s ended with exit code %d", o.command[0], exit.Code)
-	case err != nil:
-		return err
-	default:
+	case err == nil:
 		view.Build = &buildView{}
 	}
-	return errors.Join(err, out.Result(view, func(*Printer) {}))
+	return err
+}
+
+// prove signs somebody in to what was deployed. In production nobody is, unless
+// --verify-as says who.
+func (o *deployOptions) prove(ctx context.Context, view *applyView, s *session) error {
+	out := o.env.Output()
+	out.Step("verifying the sign-in")
+	v := &verifyOptions{env: o.env, email: o.email, signIn: o.email != ""}
+	proof, err := v.prove(ctx, s)
+	if err != nil {
+		return err
+	}
+	view.Verify = &proof
+	proof.print(out.Printer)
+	return proof.verdict()
 }
 
 // childCommand prepares a child process with Berth's variables over the process's own.

@@ -79,7 +79,8 @@ type applyView struct {
 	Warnings    []string        `json:"warnings"`
 	Idle        string          `json:"idle,omitempty"` // why there is nothing to do for this kind of deployment
 	HandOver    string          `json:"hand_over,omitempty"`
-	Build       *buildView      `json:"build,omitempty"` // the build command, when one was run
+	Build       *buildView      `json:"build,omitempty"`  // the build command, when one was run
+	Verify      *verifyView     `json:"verify,omitempty"` // with deploy --verify
 	DryRun      bool            `json:"dry_run,omitempty"`
 	Calls       callsView       `json:"calls"`
 }

@@ -74,7 +74,12 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 	if err := o.env.Output().Result(view, func(p *Printer) { view.print(p) }); err != nil {
 		return err
 	}
-	for _, l := range view.Legs {
+	return view.verdict()
+}
+
+// verdict is the exit code of a proof: 2 when a leg is broken.
+func (v verifyView) verdict() error {
+	for _, l := range v.Legs {
 		if l.State == doctor.Breaks {
 			return &Exit{exitPending}
 		}
@@ -148,13 +153,18 @@ func (v verifyView) printBoxes(p *Printer) {
 	}
 }
 
-// verify signs in and returns the verdicts.
+// verify opens the deployment and proves it.
 func (o *verifyOptions) verify(ctx context.Context) (view verifyView, err error) {
 	s, err := o.target.open(ctx, false)
 	if err != nil {
 		return view, err
 	}
 	defer s.close()
+	return o.prove(ctx, s)
+}
+
+// prove signs in and returns the verdicts.
+func (o *verifyOptions) prove(ctx context.Context, s *session) (view verifyView, err error) {
 	x, err := s.conn.Examine(ctx, s.req)
 	if err != nil {
 		return view, err
