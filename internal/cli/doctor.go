@@ -28,6 +28,7 @@ type doctorOptions struct {
 	fix     bool
 	list    bool
 	har     string
+	log     string
 }
 
 func newDoctorCommand(env *Env) *cobra.Command {
@@ -41,6 +42,7 @@ Exit code 0 when nothing is wrong, 2 when something is.`,
 		Example: `berth doctor	everything that can be looked at from here
 berth doctor --offline	files and variables only; no call leaves this machine
 berth doctor --har sign-in.har	what a recording of the browser's network shows
+berth doctor --log build.log	what a log of the host or of Convex shows
 berth doctor --explain forced-refresh-loop	what a finding means`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), o) },
@@ -50,6 +52,7 @@ berth doctor --explain forced-refresh-loop	what a finding means`,
 	f.StringVar(&o.explain, "explain", "", "say what a finding means `CODE`")
 	f.BoolVar(&o.list, "list", false, "list all findings that there are")
 	f.StringVar(&o.har, "har", "", "look at a recording of the browser's network `FILE`")
+	f.StringVar(&o.log, "log", "", "look at a log of the host or of Convex `FILE`")
 	f.BoolVar(&o.offline, "offline", false, "look at files and variables only")
 	f.BoolVar(&o.fix, "fix", false, "mend what can be mended safely, after asking")
 	return cmd
@@ -92,8 +95,12 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 		return explainFinding(o.env, o.explain)
 	case o.list:
 		return listFindings(o.env)
+	case o.har != "" && o.log != "":
+		return fault.New(fault.Invalid, "--har and --log were both given").WithFix("look at one after the other")
 	case o.har != "":
-		return o.recording()
+		return o.file(o.har, "recording", doctor.RecordingChecks, doctor.ReadHAR)
+	case o.log != "":
+		return o.file(o.log, "log", doctor.LogChecks, func(data []byte) ([]doctor.Finding, error) { return doctor.ReadLog(data), nil })
 	}
 	app, err := o.target.app()
 	if err != nil {
@@ -103,6 +110,7 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	if err != nil {
 		return err
 	}
+	s.Git = project.RunGit
 	view := doctorView{App: app.Name, Framework: app.Framework.Name}
 	if o.offline {
 		for _, n := range []doctor.Need{doctor.NeedsEnvironment, doctor.NeedsDeployment, doctor.NeedsNetwork} {
@@ -134,17 +142,17 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	return o.conclude(view)
 }
 
-// recording reports what a HAR file shows.
-func (o *doctorOptions) recording() error {
-	data, err := readBounded(o.har)
+// file reports what a file shows that was recorded elsewhere.
+func (o *doctorOptions) file(name, what string, checks int, read func([]byte) ([]doctor.Finding, error)) error {
+	data, err := readBounded(name)
 	if err != nil {
 		return err
 	}
-	found, err := doctor.ReadHAR(data)
+	found, err := read(data)
 	if err != nil {
 		return fault.From(err)
 	}
-	view := doctorView{App: o.har, Framework: "recording", Skipped: []doctor.Skipped{}, Findings: []diagnosis{}, Checks: doctor.RecordingChecks}
+	view := doctorView{App: name, Framework: what, Skipped: []doctor.Skipped{}, Findings: []diagnosis{}, Checks: checks}
 	for _, f := range found {
 		view.Findings = append(view.Findings, newDiagnosis(f))
 	}
@@ -168,7 +176,10 @@ func (o *doctorOptions) conclude(view doctorView) error {
 // the reason, and the checks that need it are skipped.
 func (o *doctorOptions) gather(ctx context.Context, app *project.App, s *doctor.Subject) (title string) {
 	s.HTTP = &http.Client{Timeout: 5 * time.Second}
-	unknown := func(n doctor.Need, err error) { s.Unreachable[n] = fault.From(err).Message }
+	unknown := func(n doctor.Need, err error) {
+		s.Unreachable[n] = fault.From(err).Message
+		s.Problems = append(s.Problems, err)
+	}
 	req, err := o.target.request(ctx, app)
 	if err != nil {
 		unknown(doctor.NeedsEnvironment, err)

@@ -1,13 +1,16 @@
 package doctor
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/berthdev/berth/internal/authconfig"
+	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/project"
 	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/workos"
 )
 
 // surrounded is an app with an environment and a deployment that fit it.
@@ -99,6 +102,31 @@ var surroundings = []struct {
 	{code: "auth-config-variable-unset", app: vite, more: func(s *Subject) { delete(s.Deployment.Variables, "WORKOS_CLIENT_ID") }},
 	{code: "auth-config-unpushed", app: vite, more: func(s *Subject) { s.Deployment.Providers = s.Deployment.Providers[:1] }},
 	{code: "auth-config-issuer-missing", app: vite, more: func(s *Subject) { s.Environment.Issuer = "http://127.0.0.1:4747/user_management/client_01MINE" }},
+	{code: "env-file-tracked", app: vite, more: func(s *Subject) { s.Git = answers(0, 0) }},
+	{code: "env-file-not-ignored", app: next, more: func(s *Subject) { s.Git = answers(1, 1) }},
+	{code: "account-email-taken", app: vite, more: func(s *Subject) {
+		s.Problems = []error{fault.New(fault.Conflict, "A WorkOS team already exists with ada@example.com").WithCode(workos.CodeUserAlreadyExists)}
+	}},
+	{code: "account-platform-not-authorized", app: vite, more: func(s *Subject) {
+		s.Problems = []error{fault.New(fault.Denied, "400 Bad Request: WorkOSPlatformNotAuthorized: the platform is not authorized")}
+	}},
+	{code: "account-team-not-provisioned", app: vite, more: func(s *Subject) {
+		s.Problems = []error{fault.New(fault.NotFound, "no team").WithCode("WorkOSTeamNotProvisioned"), fault.New(fault.Internal, "something else")}
+	}},
+	{code: "account-needs-billing", app: vite, more: func(s *Subject) {
+		s.Problems = []error{fault.New(fault.NeedsPerson, "billing details are needed").WithCode(workos.CodeBillingRequired)}
+	}},
+}
+
+// answers is a git that knows one file: whether it is tracked and whether it is
+// ignored, as exit codes.
+func answers(tracked, ignored int) project.Git {
+	return func(_ context.Context, _ string, args ...string) (int, error) {
+		if args[0] == "ls-files" {
+			return tracked, nil
+		}
+		return ignored, nil
+	}
 }
 
 func TestWhatSurroundsTheAppIsCompared(t *testing.T) {
@@ -137,6 +165,12 @@ func TestEveryFindingIsReached(t *testing.T) {
 		reached[c.code] = true
 	}
 	for _, c := range recordings {
+		reached[c.code] = true
+	}
+	for _, c := range liveServers {
+		reached[c.code] = true
+	}
+	for _, c := range logs {
 		reached[c.code] = true
 	}
 	for _, e := range Catalogue() {

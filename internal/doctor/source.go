@@ -241,9 +241,11 @@ func (w *walker) Enter(n js.INode) js.IVisitor {
 			w.naming = string(v.Name())
 		}
 	case *js.NewExpr:
+		args := js.Args{}
 		if n.Args != nil {
-			w.call(n.X, *n.Args, true)
+			args = *n.Args
 		}
+		w.call(n.X, args, true)
 	case *js.CallExpr:
 		w.call(n.X, n.Args, false)
 	case *js.DotExpr:

@@ -31,6 +31,11 @@ type Subject struct {
 	Deployment  *Deployment  // the backend
 	Host        *Host        // of the build, when there is one
 
+	// Problems are what asking for the environment and the deployment failed with.
+	Problems []error
+	// Git asks the installed git; nil when it must not be run.
+	Git project.Git
+
 	HTTP *http.Client // with deadlines; its calls go where findings look
 	Now  time.Time
 	// Unreachable says why Environment or Deployment is nil.

@@ -147,6 +147,15 @@ var brokenApps = []broken{
 		{"app/menu.tsx", "", `import Link from "next/link";` + "\nexport const Menu = () => <Link href=\"/sign-out\">Sign out</Link>;\n"}}},
 	{next, "sign-out-on-get", []edit{{"app/sign-out/route.ts", "", `import { signOut } from "@workos-inc/authkit-nextjs";` + "\nexport async function GET() { await signOut(); }\n"},
 		{"app/menu.tsx", "", `import Link from "next/link";` + "\nexport const Menu = () => <Link href=\"/sign-out\" prefetch={false}>Sign out</Link>;\n"}}},
+	{vite, "convex-url-fixed", []edit{{"src/main.tsx", "new ConvexReactClient(env.VITE_CONVEX_URL)", `new ConvexReactClient("https://happy-otter-123.convex.cloud")`}}},
+	{vite, "convex-url-not-passed", []edit{{"src/main.tsx", "new ConvexReactClient(env.VITE_CONVEX_URL)", "new ConvexReactClient()"}}},
+	{vite, "client-id-fixed", []edit{{"src/main.tsx", "clientId={env.VITE_WORKOS_CLIENT_ID}", `clientId="client_01MINE"`}}},
+	{vite, "redirect-uri-fixed", []edit{{"src/main.tsx", "redirectUri={redirectUri}", `redirectUri="http://localhost:5173/callback"`}}},
+	{vite, "dev-mode-fixed", []edit{{"src/main.tsx", "redirectUri={redirectUri}", "redirectUri={redirectUri} devMode"}}},
+	{next, "next-ensure-signed-in-in-page", []edit{{"app/page.tsx", "await withAuth()", "await withAuth({ ensureSignedIn: true })"}}},
+	{monorepo, "runner-strips-variables", []edit{{"packages/backend/package.json", `"dev": "convex dev"`, `"dev": "convex dev", "build": "convex deploy --cmd 'npm run build -w @monorepo/web'"`}}},
+	{vite, "build-without-convex-deploy", []edit{{"vercel.json", "{", `{"buildCommand": "npm run build",`}}},
+	{vite, "two-lock-files", []edit{{"package-lock.json", "", "{}"}, {"pnpm-lock.yaml", "", ""}}},
 }
 
 func TestEachBrokenAppGivesItsCodeFirst(t *testing.T) {
