@@ -43,6 +43,7 @@ Exit code 0 when nothing is wrong, 2 when something is.`,
 berth doctor --offline	files and variables only; no call leaves this machine
 berth doctor --har sign-in.har	what a recording of the browser's network shows
 berth doctor --log build.log	what a log of the host or of Convex shows
+berth doctor --fix	mend what can be mended safely, asking before each
 berth doctor --explain forced-refresh-loop	what a finding means`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), o) },
@@ -106,12 +107,31 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := doctor.Files(app, o.env.Lookup)
+	view, found, err := o.examine(ctx, app)
 	if err != nil {
 		return err
 	}
+	o.attach(app, found)
+	if o.fix {
+		if view.Fixed, found, err = o.repair(ctx, app, found); err != nil {
+			return err
+		}
+	}
+	for _, f := range found {
+		view.Findings = append(view.Findings, newDiagnosis(f))
+	}
+	return o.conclude(view)
+}
+
+// examine runs all checks that can be run. The findings are not in the view yet:
+// some may be mended before.
+func (o *doctorOptions) examine(ctx context.Context, app *project.App) (view doctorView, found []doctor.Finding, err error) {
+	s, err := doctor.Files(app, o.env.Lookup)
+	if err != nil {
+		return view, nil, err
+	}
 	s.Git = project.RunGit
-	view := doctorView{App: app.Name, Framework: app.Framework.Name}
+	view = doctorView{App: app.Name, Framework: app.Framework.Name, Findings: []diagnosis{}}
 	if o.offline {
 		for _, n := range []doctor.Need{doctor.NeedsEnvironment, doctor.NeedsDeployment, doctor.NeedsNetwork} {
 			s.Unreachable[n] = "--offline was given"
@@ -121,25 +141,15 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 		defer cancel()
 		view.Deployment = o.gather(asked, app, s)
 		if err := ctx.Err(); err != nil {
-			return err
+			return view, nil, err
 		}
 	}
 	report, err := doctor.Run(ctx, s, doctor.Checks())
 	if err != nil {
-		return err
+		return view, nil, err
 	}
 	view.Skipped, view.Checks = report.Skipped, report.Ran
-	rest := report.Findings
-	if o.fix {
-		if view.Fixed, rest, err = o.repair(ctx, report.Findings); err != nil {
-			return err
-		}
-	}
-	view.Findings = []diagnosis{}
-	for _, f := range rest {
-		view.Findings = append(view.Findings, newDiagnosis(f))
-	}
-	return o.conclude(view)
+	return view, report.Findings, nil
 }
 
 // file reports what a file shows that was recorded elsewhere.
@@ -310,28 +320,6 @@ func valueAt(name, place, text string, key []byte) doctor.Value {
 	}
 	v.Text = text
 	return v
-}
-
-// repair mends what can be mended, each after asking.
-func (o *doctorOptions) repair(ctx context.Context, found []doctor.Finding) (fixed []string, rest []doctor.Finding, err error) {
-	out := o.env.Output()
-	for _, f := range found {
-		if f.Repair == nil || o.env.DryRun() {
-			rest = append(rest, f)
-			continue
-		}
-		newDiagnosis(f).print(out.Printer, 0)
-		if err := out.Confirm(ctx, "Mend this?"); err != nil {
-			return fixed, rest, err
-		}
-		done, err := f.Repair(ctx)
-		if err != nil {
-			return fixed, rest, err
-		}
-		out.OK("%s", done)
-		fixed = append(fixed, done)
-	}
-	return fixed, rest, nil
 }
 
 func (v doctorView) print(p *Printer) {

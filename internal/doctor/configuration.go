@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	uriNotRegistered = define(Entry{Code: "redirect-uri-not-registered", Leg: Session, Severity: Broken, Likely: 96, Requirements: []string{"R62", "R63", "R110", "R112"},
+	uriNotRegistered = define(Entry{Code: "redirect-uri-not-registered", Leg: Session, Severity: Broken, Likely: 96, Fixable: true, Requirements: []string{"R62", "R63", "R110", "R112"},
 		Title: "the app's redirect URI is not registered",
 		Why:   "AuthKit compares redirect URIs letter by letter and shows an error page in place of the sign-in.",
 		Fix:   "Run berth apply: it registers the redirect URIs of convex.json. Or change the app's to one that is registered."})
@@ -21,11 +21,11 @@ var (
 		Title: "the web server runs on another port than the redirect URI",
 		Why:   "Vite and Next.js take the next port when theirs is taken. After the sign-in the browser comes back to a port where nothing, or another app, answers.",
 		Fix:   "Run berth dev: it follows the port. Or free the port and start the web server again."})
-	originNotAllowed = define(Entry{Code: "cors-origin-not-allowed", Leg: Session, Severity: Broken, Likely: 82, Requirements: []string{"R112"},
+	originNotAllowed = define(Entry{Code: "cors-origin-not-allowed", Leg: Session, Severity: Broken, Likely: 82, Fixable: true, Requirements: []string{"R112"},
 		Title: "the app's origin is not allowed to ask for tokens",
 		Why:   "A browser app gets its tokens by a request from the page. The browser blocks the answer when the environment does not allow the page's origin: the code is spent and the person stays signed out.",
 		Fix:   "Run berth apply, or add the origin to corsOrigins in convex.json."})
-	homepageMissing = define(Entry{Code: "homepage-missing", Leg: Session, Severity: Risky, Likely: 25, Requirements: []string{"R33"},
+	homepageMissing = define(Entry{Code: "homepage-missing", Leg: Session, Severity: Risky, Likely: 25, Fixable: true, Requirements: []string{"R33"},
 		Title: "the environment has no homepage",
 		Why:   "After sign-out AuthKit sends people to the homepage; without one they end on an error page.",
 		Fix:   "Set appHomepageUrl in convex.json and run berth apply."})
@@ -49,7 +49,7 @@ var (
 		Title: "the client ID is not the same everywhere",
 		Why:   "The app signs people in with one environment and the backend expects the tokens of another: it refuses all of them.",
 		Fix:   "Set the same client ID in all places. berth status --explain says which one counts; berth dev and berth deploy set them."})
-	clientMissing = define(Entry{Code: "client-id-missing", Leg: Session, Severity: Broken, Likely: 93, Requirements: []string{"R37", "R112"},
+	clientMissing = define(Entry{Code: "client-id-missing", Leg: Session, Severity: Broken, Likely: 93, Fixable: true, Requirements: []string{"R37", "R112"},
 		Title: "the app has no client ID",
 		Why:   "The sign-in page is asked for by client ID; without one AuthKit shows an error page.",
 		Fix:   "Run berth dev, which writes it to .env.local."})
@@ -57,11 +57,11 @@ var (
 		Title: "only one of client ID and API key is set",
 		Why:   "Both belong together; with one of them nothing can be configured and a server cannot redeem codes.",
 		Fix:   "Set both in the same place, or neither."})
-	cookiePassword = define(Entry{Code: "cookie-password-missing", Leg: Session, Severity: Broken, Likely: 83, Requirements: []string{"R44", "R107"},
+	cookiePassword = define(Entry{Code: "cookie-password-missing", Leg: Session, Severity: Broken, Likely: 83, Fixable: true, Requirements: []string{"R44", "R107"},
 		Title: "the session cookie has no password, or a short one",
 		Why:   "The server seals the session with it and refuses to start a session with fewer than 32 characters.",
 		Fix:   "Run berth dev, which writes a random WORKOS_COOKIE_PASSWORD to .env.local; on the host, set one of at least 32 characters."})
-	redirectVariable = define(Entry{Code: "redirect-uri-variable-missing", Leg: Session, Severity: Broken, Likely: 81, Requirements: []string{"R107", "R112"},
+	redirectVariable = define(Entry{Code: "redirect-uri-variable-missing", Leg: Session, Severity: Broken, Likely: 81, Fixable: true, Requirements: []string{"R107", "R112"},
 		Title: "the app does not know its redirect URI",
 		Why:   "The server's AuthKit package reads it from a variable and stops without it.",
 		Fix:   "Run berth dev, which writes it to .env.local; on the host, berth deploy hands it to the build."})

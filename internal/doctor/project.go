@@ -11,7 +11,7 @@ import (
 // Findings of package project: what can be read in convex.json and the files
 // around it, before any program runs.
 var (
-	_ = define(Entry{Code: project.CodeUnknownKey, Leg: Setup, Severity: Broken, Likely: 90, Requirements: []string{"R12"},
+	_ = define(Entry{Code: project.CodeUnknownKey, Leg: Setup, Severity: Broken, Likely: 90, Fixable: true, Requirements: []string{"R12"},
 		Title: "convex.json has a key that nothing reads",
 		Why:   "The convex command line drops unknown keys inside authKit without a word: what was meant, a redirect URI for example, is never set.",
 		Fix:   "Rename the key to the one that is meant. The finding names it."})
