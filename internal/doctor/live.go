@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"slices"
 	"strings"
@@ -104,6 +105,8 @@ func (s *Subject) ask(ctx context.Context, method, address string, headers map[s
 		req.Header.Set(name, v)
 	}
 	client := *s.HTTP
+	// The pages of a chain know each other by cookies.
+	client.Jar, _ = cookiejar.New(nil) // it fails only with options
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		switch {
 		case len(via) > 10:

@@ -44,7 +44,14 @@ func (v vendors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case strings.HasPrefix(place, "api.workos.com/sso/jwks/"):
 		keys(`{"keys":[`+goodKey+`]}`)(w, r)
+	case r.Host == "brave-otter-12.authkit.app" && r.URL.Path == "/":
+		http.SetCookie(w, &http.Cookie{Name: "authorization", Value: "01"})
+		http.Redirect(w, r, "/sign-in", http.StatusFound)
 	case r.Host == "brave-otter-12.authkit.app":
+		if _, err := r.Cookie("authorization"); err != nil {
+			http.Error(w, "the sign-in was not begun", http.StatusBadRequest)
+			return
+		}
 		fmt.Fprint(w, `<html data-hak-page="sign-in">`)
 	case r.Host == convex:
 		fmt.Fprint(w, "unknown")
