@@ -53,7 +53,7 @@ var _ = register(Check{Name: "accounts", Codes: []string{emailTaken, platformRev
 			continue
 		}
 		f := fault.From(problem)
-		found = append(found, Finding{Code: code, Seen: Redact(f.Message)})
+		found = append(found, Finding{Code: code, Seen: redactLine(f.Message)})
 	}
 	return found, nil
 }})

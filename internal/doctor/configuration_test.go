@@ -122,10 +122,13 @@ var surroundings = []struct {
 // ignored, as exit codes.
 func answers(tracked, ignored int) project.Git {
 	return func(_ context.Context, _ string, args ...string) (int, error) {
-		if args[0] == "ls-files" {
+		switch args[0] {
+		case "ls-files":
 			return tracked, nil
+		case "check-ignore":
+			return ignored, nil
 		}
-		return ignored, nil
+		return 0, nil // it is a repository
 	}
 }
 

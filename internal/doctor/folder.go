@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -82,6 +83,9 @@ func (s *Subject) folders() []string {
 var _ = register(Check{Name: "files that Git must not have", Needs: NeedsApp, Codes: []string{envTracked, envNotIgnored}, Run: func(ctx context.Context, s *Subject) ([]Finding, error) {
 	if s.Git == nil {
 		return nil, nil
+	}
+	if exit, err := s.Git(ctx, s.App.Root, "rev-parse", "--git-dir"); err == nil && exit != 0 {
+		return nil, nil // no repository
 	}
 	files := []string{s.App.EnvPath(), s.App.BackendEnvPath(), filepath.Join(s.App.Root, "tmp", "authkit_test_accounts.json")}
 	var found []Finding
@@ -180,14 +184,20 @@ var _ = register(Check{Name: "monorepo runner", Needs: NeedsApp, Codes: []string
 		if !s.readJSON(path.Join(dir, "package.json"), &manifest) {
 			continue
 		}
-		for name, task := range turbo.Tasks {
-			bare := name
+		var own struct { // a package's own turbo.json adds to the root's
+			Tasks map[string]turboTask `json:"tasks"`
+		}
+		if dir != "." {
+			s.readJSON(path.Join(dir, "turbo.json"), &own)
+		}
+		for _, name := range slices.Sorted(maps.Keys(turbo.Tasks)) {
+			task, bare := turbo.Tasks[name], name
 			if of, rest, ok := strings.Cut(name, "#"); ok {
 				if of != manifest.Name {
 					continue
 				}
 				bare = rest
-			} else if _, own := turbo.Tasks[manifest.Name+"#"+name]; own {
+			} else if _, special := turbo.Tasks[manifest.Name+"#"+name]; special {
 				continue
 			}
 			script, has := manifest.Scripts[bare]
@@ -201,7 +211,9 @@ var _ = register(Check{Name: "monorepo runner", Needs: NeedsApp, Codes: []string
 			if s.App.Framework.Server && dir == s.App.Rel(s.App.WebDir) && bare == "build" {
 				need = append(need, "WORKOS_CLIENT_ID", "WORKOS_API_KEY", "WORKOS_COOKIE_PASSWORD")
 			}
-			need = slices.DeleteFunc(need, func(v string) bool { return allows(slices.Concat(global, task.Env, task.PassThrough), v) })
+			need = slices.DeleteFunc(need, func(v string) bool {
+				return allows(slices.Concat(global, task.Env, task.PassThrough, own.Tasks[bare].Env, own.Tasks[bare].PassThrough), v)
+			})
 			if len(need) > 0 {
 				found = append(found, Finding{Code: runnerStrips, Where: "turbo.json", Seen: fmt.Sprintf("the task %s runs %q in %s without %s", name, script, dir, strings.Join(need, ", "))})
 			}

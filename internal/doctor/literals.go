@@ -39,6 +39,11 @@ var _ = register(Check{Name: "values in the code", Needs: NeedsApp, Codes: []str
 
 func checkLiterals(_ context.Context, s *Subject) ([]Finding, error) {
 	var found []Finding
+	protected := slices.ContainsFunc(s.Source.Files, func(f *SourceFile) bool {
+		return slices.ContainsFunc(f.Calls, func(c *Call) bool {
+			return c.Callee.Module == authkitNext && len(c.Args) > 0 && strings.Contains(c.Args[len(c.Args)-1].Source, "middlewareAuth")
+		})
+	})
 	for _, f := range s.Source.Files {
 		if isTest(f.Path) {
 			continue
@@ -52,7 +57,7 @@ func checkLiterals(_ context.Context, s *Subject) ([]Finding, error) {
 				case c.Args[0].IsText && isAddress(c.Args[0].Text):
 					found = append(found, Finding{Code: urlFixed, Where: f.At(c.Line), Seen: "new ConvexReactClient(" + c.Args[0].Text + ")"})
 				}
-			case c.Callee.Name == "withAuth" && c.Callee.Module == authkitNext && len(c.Args) > 0 && s.major(authkitNext) == 3 && isPage(f):
+			case c.Callee.Name == "withAuth" && c.Callee.Module == authkitNext && len(c.Args) > 0 && s.major(authkitNext) == 3 && isPage(f) && !protected:
 				if asks := strings.ReplaceAll(c.Args[0].Source, " ", ""); strings.Contains(asks, "ensureSignedIn:true") || strings.Contains(asks, "ensureSignedIn:!0") {
 					found = append(found, Finding{Code: ensureInComponent, Where: f.At(c.Line), Seen: "withAuth({ ensureSignedIn: true }) in a server component"})
 				}

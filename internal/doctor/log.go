@@ -66,8 +66,11 @@ var logSigns = []struct {
 	{logMiddleware, regexp.MustCompile(`(?i)withAuth.{0,40}on a route that isn.t covered by the AuthKit middleware`)},
 	{logRedirect, regexp.MustCompile(`(?i)redirect-uri-invalid|\binvalid[_ -]redirect[_ -]uri\b|redirect[_ ]uri.{0,40}(mismatch|not (registered|allowed|valid))`)},
 	{logGrant, regexp.MustCompile(`\binvalid_grant\b|(?i)refresh token (has )?(already )?been (exchanged|used)`)},
-	{logRateLimited, regexp.MustCompile(`(?i)\brate_?limit_?exceeded|too many requests|RateLimitExceededException|(authenticate|refresh|workos)[^\n]{0,120}\b(status:?\s*|HTTP\s*)?429\b|\b429\b[^\n]{0,120}(authenticate|refresh|workos)`)},
+	{logRateLimited, regexp.MustCompile(`RateLimitExceededException|(?i)(authenticate|refresh|workos|authkit)[^\n]{0,160}` + limited + `|` + limited + `[^\n]{0,160}(authenticate|refresh|workos|authkit)`)},
 }
+
+// limited is a status 429 in a line, or its words: other numbers 429 are none.
+const limited = `(?:(?:^|\s|status["']?[:=]\s*)429(?:$|[\s,;"'})\]])|too many requests|rate_?limit_?exceeded)`
 
 // LogChecks is how many things ReadLog looks for.
 var LogChecks = len(logSigns)
@@ -90,7 +93,7 @@ func ReadLog(text []byte) []Finding {
 				continue
 			}
 			if times[s.code]++; first[s.code] == nil {
-				first[s.code] = &Finding{Code: s.code, Where: fmt.Sprintf("line %d", number), Proof: []string{Redact(string(line))}}
+				first[s.code] = &Finding{Code: s.code, Where: fmt.Sprintf("line %d", number), Proof: []string{redactLine(string(line))}}
 				kinds = append(kinds, s.code)
 			}
 			break
@@ -121,10 +124,10 @@ var (
 // shownLine bounds a line in a finding, in bytes.
 const shownLine = 300
 
-// Redact returns a line of text without what could be a secret: tokens, keys,
+// redactLine returns a line of text without what could be a secret: tokens, keys,
 // passwords, cookies, codes in addresses, and long words that are no public ID.
 // It rather takes away too much.
-func Redact(line string) string {
+func redactLine(line string) string {
 	const gone = "…"
 	line = strings.ToValidUTF8(line, "?")
 	line = jwtLike.ReplaceAllString(line, gone)

@@ -10,6 +10,8 @@ import (
 var logs = []struct{ code, line string }{
 	{"log-rate-limited", `[cause]: RateLimitExceededException: Rate limit exceeded. status: 429, requestID: 01`},
 	{"log-rate-limited", `POST https://api.workos.com/user_management/authenticate 429 in 31ms`},
+	{"log-rate-limited", `{"level":"error","msg":"token refresh failed","status":429}`},
+	{"log-rate-limited", `Too many requests (workos)`},
 	{"log-refresh-refused", `Failed to refresh. Error: invalid_grant Error Description: The refresh token has already been used.`},
 	{"log-redirect-uri-refused", `GET https://error.workos.com/redirect-uri-invalid?code=abcdefgh12345 200`},
 	{"log-function-missing", "Error: Could not find public function for 'users:me'. Did you forget to run `npx convex dev`?"},
@@ -38,6 +40,8 @@ func TestLogsShowWhatBrokeSignIn(t *testing.T) {
 func TestAGoodLogHasNoFindings(t *testing.T) {
 	text := ` GET /callback?code=01ABC 307 in 429ms
  GET /api/orders/429 200 in 12ms
+ GET /api/refresh?id=429 200 in 12ms
+ openai: rate_limit_exceeded, too many requests, 429
  POST https://api.workos.com/user_management/authenticate 200 in 99ms
  convex: [CONVEX Q(users:me)] ready
  Deployed Convex functions to https://happy-otter-123.convex.cloud
@@ -58,12 +62,12 @@ func TestSecretsAreTakenOutOfLines(t *testing.T) {
 		{"cookie " + long, long},
 		{"WORKOS_COOKIE_PASSWORD=correct-horse-battery", "correct-horse"},
 	} {
-		if got := Redact(c[0]); strings.Contains(got, c[1]) || !strings.Contains(got, "…") {
-			t.Errorf("Redact(%q) = %q, want it without %q", c[0], got, c[1])
+		if got := redactLine(c[0]); strings.Contains(got, c[1]) || !strings.Contains(got, "…") {
+			t.Errorf("redactLine(%q) = %q, want it without %q", c[0], got, c[1])
 		}
 	}
-	if got := Redact("client_01KAB2C3D4E5F6G7H8J9K0MNPQ is unknown"); !strings.HasPrefix(got, "client_01KAB2C3D4E5F6G7H8J9K0MNPQ") {
-		t.Errorf("Redact = %q, want the client ID kept", got)
+	if got := redactLine("client_01KAB2C3D4E5F6G7H8J9K0MNPQ is unknown"); !strings.HasPrefix(got, "client_01KAB2C3D4E5F6G7H8J9K0MNPQ") {
+		t.Errorf("redactLine = %q, want the client ID kept", got)
 	}
 }
 

@@ -100,3 +100,33 @@ func ofVite(b broken) bool {
 	}
 	return false
 }
+
+// cleanEdits are changes that are right, and look like something that is not.
+var cleanEdits = map[string]broken{
+	"pages behind a guarded middleware": {app: next, edits: []edit{{"app/page.tsx", "await withAuth()", "await withAuth({ ensureSignedIn: true })"},
+		{"proxy.ts", "authkitMiddleware({ redirectUri: redirectUri(request) })", "authkitMiddleware({ redirectUri: redirectUri(request), middlewareAuth: { enabled: true, unauthenticatedPaths: [] } })"}}},
+	"a route that begins the sign-in": {app: next, edits: []edit{{"app/account/route.ts", "", "import { withAuth } from \"@workos-inc/authkit-nextjs\";\nexport const GET = async () => Response.json(await withAuth({ ensureSignedIn: true }));\n"}}},
+	"a test with an address":          {app: vite, edits: []edit{{"src/client.test.ts", "", "import { ConvexReactClient } from \"convex/react\";\nexport const c = new ConvexReactClient(\"https://x.convex.cloud\");\n"}}},
+	"a build that pushes by a script": {app: vite, edits: []edit{{"vercel.json", "{", `{"buildCommand": "npm run deploy",`}, {"package.json", `"dev": "vite",`, `"dev": "vite", "deploy": "npx convex deploy --cmd 'npm run build'",`}}},
+	"a build by berth":                {app: vite, edits: []edit{{"vercel.json", "{", `{"buildCommand": "npx berth deploy -- npm run build",`}}},
+	"a build by another runner":       {app: vite, edits: []edit{{"vercel.json", "{", `{"buildCommand": "make build",`}}},
+	"a task with the variables":       {app: monorepo, edits: []edit{{"packages/backend/package.json", `"dev": "convex dev"`, `"build": "convex deploy"`}, {"turbo.json", `"VITE_*"`, `"VITE_*", "CONVEX_*"`}}},
+	"a package with its own turbo.json": {app: monorepo, edits: []edit{{"packages/backend/package.json", `"dev": "convex dev"`, `"build": "convex deploy"`},
+		{"packages/backend/turbo.json", "", "{\"extends\": [\"//\"], // ours\n\"tasks\": {\"build\": {\"passThroughEnv\": [\"CONVEX_DEPLOY_KEY\"]}}}"}}},
+	"a runner that keeps nothing back": {app: monorepo, edits: []edit{{"packages/backend/package.json", `"dev": "convex dev"`, `"build": "convex deploy"`}, {"turbo.json", `"tasks"`, `"envMode": "loose", "tasks"`}}},
+	"two lock files of one manager":    {app: vite, edits: []edit{{"bun.lock", "", ""}, {"bun.lockb", "", ""}}},
+}
+
+func TestWhatIsRightGivesNoFinding(t *testing.T) {
+	for name, c := range cleanEdits {
+		t.Run(name, func(t *testing.T) {
+			root := copyApp(t, c.app)
+			for _, e := range c.edits {
+				e.apply(t, root)
+			}
+			if r := examine(t, root); len(r.Findings) > 0 {
+				t.Errorf("findings = %+v, want none", r.Findings)
+			}
+		})
+	}
+}
