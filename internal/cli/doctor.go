@@ -29,6 +29,10 @@ type doctorOptions struct {
 	list    bool
 	har     string
 	log     string
+
+	bundle     string
+	keepEmails bool
+	subject    *doctor.Subject // as it was examined last
 }
 
 func newDoctorCommand(env *Env) *cobra.Command {
@@ -55,6 +59,8 @@ berth doctor --explain forced-refresh-loop	what a finding means`,
 	f.StringVar(&o.har, "har", "", "look at a recording of the browser's network `FILE`")
 	f.StringVar(&o.log, "log", "", "look at a log of the host or of Convex `FILE`")
 	f.BoolVar(&o.offline, "offline", false, "look at files and variables only")
+	f.StringVar(&o.bundle, "bundle", "", "write what somebody who helps wants to see, without secrets `FILE.zip`")
+	f.BoolVar(&o.keepEmails, "keep-emails", false, "with --bundle, leave e-mail addresses in")
 	f.BoolVar(&o.fix, "fix", false, "mend what can be mended safely, after asking")
 	return cmd
 }
@@ -120,6 +126,9 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 	for _, f := range found {
 		view.Findings = append(view.Findings, newDiagnosis(f))
 	}
+	if o.bundle != "" {
+		return o.writeBundle(ctx, app, view)
+	}
 	return o.conclude(view)
 }
 
@@ -130,7 +139,7 @@ func (o *doctorOptions) examine(ctx context.Context, app *project.App) (view doc
 	if err != nil {
 		return view, nil, err
 	}
-	s.Git = project.RunGit
+	s.Git, o.subject = project.RunGit, s
 	view = doctorView{App: app.Name, Framework: app.Framework.Name, Findings: []diagnosis{}}
 	if o.offline {
 		for _, n := range []doctor.Need{doctor.NeedsEnvironment, doctor.NeedsDeployment, doctor.NeedsNetwork} {
