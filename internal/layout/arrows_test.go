@@ -49,6 +49,11 @@ var arrows = map[string][]string{
 	"token":      {"identity", "claim"},
 	"deployment": {"identity", "convex"},
 
+	"deployment/value":    {},
+	"deployment/runtime":  {"deployment/value"},
+	"deployment/database": {"deployment/value"},
+	"deployment/instance": {"deployment", "deployment/value", "deployment/runtime", "deployment/database", "convex", "store"},
+
 	"limit":    {},
 	"identity": {},
 	"claim":    {},
