@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"server/webhook": {"workos", "store", "identity"}, // sends what the store queues
 
 	"auth":       {"store", "token", "mail", "identity"},
-	"store":      {"identity", "claim"},
+	"store":      {"identity", "claim", "deployment/database", "deployment/value"},
 	"token":      {"identity", "claim"},
 	"deployment": {"identity", "convex"},
 

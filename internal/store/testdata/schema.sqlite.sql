@@ -78,6 +78,25 @@ CREATE TABLE cors_origins (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, origin)
 );
+CREATE TABLE deployment_data (
+    deployment_id TEXT PRIMARY KEY REFERENCES deployments (id) ON DELETE CASCADE,
+    timestamp     INTEGER NOT NULL,
+    schema        TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE deployment_documents (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    id            TEXT NOT NULL,
+    table_name    TEXT NOT NULL,
+    value         BLOB NOT NULL,
+    PRIMARY KEY (deployment_id, id)
+) WITHOUT ROWID;
+CREATE TABLE deployment_tables (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,
+    number        INTEGER NOT NULL,
+    PRIMARY KEY (deployment_id, name),
+    UNIQUE (deployment_id, number)
+) WITHOUT ROWID;
 CREATE TABLE deployment_variables (
     deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
     name          TEXT NOT NULL,
