@@ -29,18 +29,19 @@ type Deployment struct {
 	Reference  string          // developer, branch or "prod"
 	AuthConfig string          // bundled source of auth.config, "" when none was pushed
 	Providers  json.RawMessage // evaluated providers, JSON array
+	UDFVersion string          // npm version of convex that pushed last
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
 
-const deploymentSelect = `SELECT d.id, d.project_id, p.slug, p.team_id, t.slug, d.name, d.kind, d.reference, d.auth_config, d.providers, d.created_at, d.updated_at
+const deploymentSelect = `SELECT d.id, d.project_id, p.slug, p.team_id, t.slug, d.name, d.kind, d.reference, d.auth_config, d.providers, d.udf_version, d.created_at, d.updated_at
 	FROM deployments d JOIN projects p ON p.id = d.project_id JOIN teams t ON t.id = p.team_id`
 
 func scanDeployment(s scanner) (Deployment, error) {
 	var d Deployment
 	var providers string
 	var created, updated int64
-	err := s.Scan(&d.ID, &d.ProjectID, &d.Project, &d.TeamID, &d.TeamSlug, &d.Name, &d.Kind, &d.Reference, &d.AuthConfig, &providers, &created, &updated)
+	err := s.Scan(&d.ID, &d.ProjectID, &d.Project, &d.TeamID, &d.TeamSlug, &d.Name, &d.Kind, &d.Reference, &d.AuthConfig, &providers, &d.UDFVersion, &created, &updated)
 	d.Providers, d.CreatedAt, d.UpdatedAt = json.RawMessage(providers), fromMillis(created), fromMillis(updated)
 	return d, err
 }
@@ -179,6 +180,11 @@ func (db *DB) Variables(ctx context.Context, deploymentID string) (map[string]st
 // change keeps everything as it was. change runs outside the transaction and
 // may be called several times.
 func (db *DB) ChangeDeployment(ctx context.Context, name string, change func(d *Deployment, vars map[string]string) (map[string]string, error)) error {
+	return db.changeDeployment(ctx, name, change, func(*tx, string) error { return nil })
+}
+
+// changeDeployment is ChangeDeployment; also writes in the same transaction.
+func (db *DB) changeDeployment(ctx context.Context, name string, change func(d *Deployment, vars map[string]string) (map[string]string, error), also func(tx *tx, deploymentID string) error) error {
 	for {
 		var version int64
 		err := db.row(ctx, "SELECT version FROM deployments WHERE name = $1", name).Scan(&version)
@@ -199,12 +205,15 @@ func (db *DB) ChangeDeployment(ctx context.Context, name string, change func(d *
 		}
 		kept := false
 		err = db.write(ctx, func(tx *tx) error {
-			n, err := tx.exec("UPDATE deployments SET auth_config = $3, providers = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2",
-				d.ID, version, d.AuthConfig, string(d.Providers), millis(db.now()))
+			n, err := tx.exec("UPDATE deployments SET auth_config = $3, providers = $4, updated_at = $5, udf_version = $6, version = version + 1 WHERE id = $1 AND version = $2",
+				d.ID, version, d.AuthConfig, string(d.Providers), millis(db.now()), d.UDFVersion)
 			if err != nil || n == 0 {
 				return err
 			}
 			kept = true
+			if err := also(tx, d.ID); err != nil {
+				return err
+			}
 			return db.replaceVariables(tx, d.ID, newVars)
 		})
 		if err != nil || kept {

@@ -90,6 +90,15 @@ CREATE TABLE deployment_documents (
     value         BLOB NOT NULL,
     PRIMARY KEY (deployment_id, id)
 ) WITHOUT ROWID;
+CREATE TABLE deployment_modules (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    path          TEXT NOT NULL,
+    environment   TEXT NOT NULL,
+    source        TEXT NOT NULL,
+    source_map    TEXT NOT NULL,
+    hash          TEXT NOT NULL,
+    PRIMARY KEY (deployment_id, path)
+) WITHOUT ROWID;
 CREATE TABLE deployment_tables (
     deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
     name          TEXT NOT NULL,
@@ -113,7 +122,7 @@ CREATE TABLE deployments (
     providers   TEXT NOT NULL DEFAULT '[]',
     version     INTEGER NOT NULL DEFAULT 0, -- counts changes, for optimistic writes
     created_at  INTEGER NOT NULL,
-    updated_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL, port INTEGER NOT NULL DEFAULT 0, site_port INTEGER NOT NULL DEFAULT 0, udf_version TEXT NOT NULL DEFAULT '',
     UNIQUE (project_id, kind, reference)
 );
 CREATE TABLE environments (
