@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"deployment/value":    {},
 	"deployment/runtime":  {"deployment/value"},
 	"deployment/database": {"deployment/value"},
-	"deployment/instance": {"deployment", "deployment/value", "deployment/runtime", "deployment/database", "convex", "store"},
+	"deployment/instance": {"deployment", "deployment/value", "deployment/runtime", "deployment/database", "claim", "store"},
 
 	"limit":    {},
 	"identity": {},

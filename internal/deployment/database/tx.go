@@ -134,6 +134,16 @@ func (tx *Tx) Insert(table string, fields value.Object) (string, error) {
 	if err := CheckTableName(table); err != nil {
 		return "", err
 	}
+	return tx.insert(table, fields)
+}
+
+// InsertSystem is Insert for one of the system's own tables, such as
+// _scheduled_functions, which functions only read.
+func (tx *Tx) InsertSystem(table string, fields value.Object) (string, error) {
+	return tx.insert(table, fields)
+}
+
+func (tx *Tx) insert(table string, fields value.Object) (string, error) {
 	for _, name := range []string{"_id", "_creationTime"} {
 		if _, there := fields[name]; there {
 			return "", fault.New(fault.Invalid, "Provided document contains the system field `%s`, which Convex sets itself", name).WithCode("SystemFieldsInInsert")
@@ -297,6 +307,16 @@ func (tx *Tx) note(t *table, before, after *Document) error {
 		return fault.New(fault.Invalid, "Too many bytes written in a single function execution (limit: %d bytes)", tx.limits.WriteBytes).WithCode("TooManyBytesWritten")
 	}
 	return nil
+}
+
+// Savepoint returns a function that takes back all writes since.
+func (tx *Tx) Savepoint() (rollback func()) {
+	own := make(map[string]*table, len(tx.own))
+	for name, t := range tx.own {
+		own[name] = tx.db.own(t)
+	}
+	written, created := maps.Clone(tx.written), tx.created
+	return func() { tx.own, tx.written, tx.created = own, written, created }
 }
 
 // Count returns how many documents a table has.

@@ -77,6 +77,8 @@ type Call struct {
 	Now       time.Time // what Date.now says in queries and mutations
 	Log       func(LogLine)
 	Limits    Limits // zero: those of the kind
+	// Nested says that another run waits for this one: it does not queue.
+	Nested bool
 }
 
 // FunctionError is what user code threw, or the limit that stopped it. Message
@@ -135,11 +137,13 @@ func (p *Program) Run(ctx context.Context, call Call) ([]byte, error) {
 	} else if limits == (Limits{}) {
 		limits = QueryLimits
 	}
-	select {
-	case queue <- struct{}{}:
-		defer func() { <-queue }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if !call.Nested {
+		select {
+		case queue <- struct{}{}:
+			defer func() { <-queue }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	m, err := p.machine(limits.Memory)
 	if err != nil {
