@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"server/platform":  {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":    {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
 	"server/control":   {"server/route", "convex", "berth", "claim", "store"},
+	"server/syncws":    {"deployment", "deployment/instance", "deployment/database"}, // subscriptions of Convex clients
 	"server/deploy":    {"server/route", "convex", "berth", "deployment", "store"},
 	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
 	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},

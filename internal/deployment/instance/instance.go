@@ -38,6 +38,7 @@ type Instance struct {
 	deployment store.Deployment
 	data       *database.Database
 	logs       *logRing
+	cache      cache
 
 	mu      sync.Mutex
 	live    *live

@@ -1,0 +1,96 @@
+package instance
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/berthdev/berth/internal/deployment/value"
+)
+
+// System answers the queries that Convex's own tools make of a deployment, by
+// their path. ok is false for one that is not known. Callers are administrators.
+func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err error) {
+	fields, err := arguments(args)
+	if err != nil {
+		return nil, true, err
+	}
+	encode := func(v any) ([]byte, bool, error) { return value.Append(nil, v), true, nil }
+	switch canonical(path) {
+	case "_system/cli/queryEnvironmentVariables:default":
+		vars := i.Variables()
+		list := value.Array{}
+		for _, name := range slices.Sorted(maps.Keys(vars)) {
+			list = append(list, value.Object{"name": name, "value": vars[name]})
+		}
+		return encode(list)
+	case "_system/cli/queryEnvironmentVariables:get":
+		name, _ := fields["name"].(string)
+		text, set := i.Environment()[name]
+		if !set {
+			return encode(nil)
+		}
+		return encode(value.Object{"name": name, "value": text})
+	case "_system/cli/modules:apiSpec":
+		list := value.Array{}
+		functions := i.now().functions
+		for _, p := range slices.Sorted(maps.Keys(functions)) {
+			f := functions[p]
+			visibility := "internal"
+			if f.public {
+				visibility = "public"
+			}
+			list = append(list, value.Object{"functionType": string(f.kind), "identifier": strings.Replace(f.path, ":", ".js:", 1), "visibility": value.Object{"kind": visibility},
+				"args": value.Object{"type": "any"}, "returns": value.Object{"type": "any"}})
+		}
+		return encode(list)
+	case "_system/cli/tables:default":
+		list := value.Array{}
+		sizes := i.data.Tables()
+		for _, name := range slices.Sorted(maps.Keys(sizes)) {
+			if !strings.HasPrefix(name, "_") {
+				list = append(list, value.Object{"name": name})
+			}
+		}
+		return encode(value.Object{"page": list, "isDone": true, "continueCursor": ""})
+	case "_system/cli/tableSize:default":
+		name, _ := fields["tableName"].(string)
+		return encode(float64(i.data.Tables()[name]))
+	case "_system/cli/convexUrl:cloudUrl":
+		cloud, _ := i.URLs()
+		return encode(cloud)
+	case "_system/cli/convexUrl:siteUrl":
+		_, site := i.URLs()
+		return encode(site)
+	case "_system/cli/tableData:default":
+		return i.tableData(fields)
+	}
+	return nil, false, nil
+}
+
+// tableData is a page of a table, newest first or as asked.
+func (i *Instance) tableData(fields value.Object) ([]byte, bool, error) {
+	table, _ := fields["table"].(string)
+	order, _ := fields["order"].(string)
+	if order != "asc" {
+		order = "desc"
+	}
+	options, _ := fields["paginationOpts"].(value.Object)
+	size, _ := options["numItems"].(float64)
+	cursor, _ := options["cursor"].(string)
+	source, err := json.Marshal(map[string]any{"query": map[string]any{"source": map[string]any{"type": "FullTableScan", "tableName": table, "order": order}}, "cursor": orNull(cursor), "pageSize": size})
+	if err != nil {
+		return nil, true, err
+	}
+	h := newTxHost(i, i.now(), Caller{Admin: true}, i.data.Begin(), false)
+	out, err := h.page(source)
+	return out, true, err
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
