@@ -41,7 +41,7 @@ race: ## test PKG (./...) with the race detector as check does, without the rest
 	CGO_ENABLED=1 go test -race -gcflags=modernc.org/libc=-race=false -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libquickjs=-race=false $(PKG)
 
 bench: ## run the benchmarks (BENCH=regexp chooses)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+	set -o pipefail; go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./... | go run ./scripts/benchtable
 
 torture: ## run the tests named TestTorture... in their long form
 	BERTH_TORTURE=1 go test -count=1 -v -run '^TestTorture' -timeout 120m ./...

@@ -15,7 +15,7 @@ type Sample struct {
 // and many values. It needs no server; tests render each entry, and people look at them.
 func Gallery() []Sample {
 	var samples []Sample
-	for _, group := range [][]Sample{accountSamples(), stepSamples(), deviceSamples(), inboxSamples(), failureSamples(), consoleSamples()} {
+	for _, group := range [][]Sample{accountSamples(), stepSamples(), deviceSamples(), inboxSamples(), connectionSamples(), failureSamples(), consoleSamples()} {
 		samples = append(samples, group...)
 	}
 	return samples

@@ -14,6 +14,9 @@ type SignIn struct {
 	SignUpURL     string // empty: no link to sign-up
 	ResetURL      string // empty: no link to the password reset
 	MagicCodeURL  string // where the form is posted for a code by mail; empty: no such button
+	SSOURL        string // where the form is posted for single sign-on; empty: no such button
+	NoPassword    bool   // the password is not asked for
+	Providers     []Provider
 
 	// TestUsers are shown as a list of buttons, outside production only. The
 	// buttons post FieldTestUser through TestUserForm.
@@ -33,16 +36,17 @@ func (p SignIn) Render(w io.Writer, nonce string) error {
 	if !p.Kind.lower() {
 		p.TestUsers = nil
 	}
+	inputs := []input{emailInput(p.Email, "username", p.EmailError)}
+	if !p.NoPassword {
+		inputs = append(inputs, input{
+			Name: FieldPassword, Label: "Password", Type: "password",
+			Autocomplete: "current-password", Error: p.PasswordError, Dir: "ltr",
+		})
+	}
 	return view{
 		file: "sign_in.html", Marker: "sign-in", Title: "Sign in", Frame: p.Frame, Page: p,
 		Failed: p.Error != "" || p.EmailError != "" || p.PasswordError != "",
-		Inputs: focusFirst(
-			emailInput(p.Email, "username", p.EmailError),
-			input{
-				Name: FieldPassword, Label: "Password", Type: "password",
-				Autocomplete: "current-password", Error: p.PasswordError, Dir: "ltr",
-			},
-		),
+		Inputs: focusFirst(inputs...),
 	}.render(w, nonce)
 }
 
@@ -60,6 +64,7 @@ type SignUp struct {
 	PasswordRules []string // short sentences, for example "At least 10 characters"
 	MinPassword   int      // length that the browser checks; 0: none
 	SignInURL     string
+	Providers     []Provider
 }
 
 // Render implements [Page].

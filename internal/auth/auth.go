@@ -23,8 +23,8 @@ import (
 
 // Lifetimes, as WorkOS documents them unless said otherwise.
 const (
-	AccessLifetime  = 5 * time.Minute
-	SessionLifetime = 30 * 24 * time.Hour // configurable at WorkOS; ours is fixed for now
+	AccessLifetime  = identity.DefaultTokenLifetime   // where the settings name none
+	SessionLifetime = identity.DefaultSessionLifetime // likewise
 	CodeLifetime    = 10 * time.Minute
 	FlowLifetime    = time.Hour        // how long a sign-in page may stay open
 	ReplayWindow    = 30 * time.Second // a refresh whose answer was lost may be repeated
@@ -36,6 +36,7 @@ type Service struct {
 	keys    *Keyring
 	hasher  *Hasher
 	refresh *secret.Authenticator
+	apps    *secret.Authenticator // of refresh tokens of applications
 	baseURL func() string
 	mailer  Mailer
 }
@@ -53,7 +54,8 @@ func (s *Service) UseMailer(m Mailer) { s.mailer = m }
 // a trailing slash; it is asked for each time because a server learns its port
 // only when it listens.
 func New(db *store.DB, keys *Keyring, hasher *Hasher, baseURL func() string) *Service {
-	return &Service{db: db, keys: keys, hasher: hasher, refresh: db.Box().Authenticator("refresh token"), baseURL: baseURL}
+	return &Service{db: db, keys: keys, hasher: hasher, refresh: db.Box().Authenticator("refresh token"),
+		apps: db.Box().Authenticator("application refresh token"), baseURL: baseURL}
 }
 
 // Issuer returns the iss of an environment's tokens: what was set for it, or
@@ -65,22 +67,24 @@ func (s *Service) Issuer(e *store.Env) string {
 	return s.baseURL() + "/user_management/" + e.ClientID
 }
 
-// JWKS returns the JSON Web Key Set of an environment (RFC 7517 section 5).
-// It makes the environment's key when there is none, so that it never is empty.
-func (s *Service) JWKS(ctx context.Context, e *store.Env) (string, error) {
-	keys, err := e.PublicKeys(ctx)
-	if err != nil {
-		return "", err
+// JWKS returns the JSON Web Key Set of an environment, from memory when no key
+// has changed since.
+func (s *Service) JWKS(ctx context.Context, e *store.Env) (*JWKS, error) { return s.keys.JWKS(ctx, e) }
+
+// RotateKey replaces the key that signs the environment's tokens. The new one
+// is published now and signs identity.KeyLead later; with atOnce it signs now
+// and the others are gone, with the tokens that they signed.
+func (s *Service) RotateKey(ctx context.Context, e *store.Env, atOnce bool) error {
+	return s.keys.Rotate(ctx, e, atOnce)
+}
+
+// Keys returns the environment's signing keys without their private part. It
+// makes the first one when there is none.
+func (s *Service) Keys(ctx context.Context, e *store.Env) ([]identity.SigningKey, error) {
+	if _, err := s.keys.Signer(ctx, e); err != nil {
+		return nil, err
 	}
-	if len(keys) == 0 {
-		if _, err := s.keys.Signer(ctx, e); err != nil {
-			return "", err
-		}
-		if keys, err = e.PublicKeys(ctx); err != nil {
-			return "", err
-		}
-	}
-	return `{"keys":[` + strings.Join(keys, ",") + `]}`, nil
+	return e.PublicKeys(ctx)
 }
 
 // Client is where a request comes from; it is kept with the session.
@@ -96,15 +100,26 @@ type Tokens struct {
 	AccessToken  secret.String
 	RefreshToken secret.String
 	Method       string // authentication_method: Password, ...
+	// Provider are the tokens of the social provider, when its connection hands
+	// them on; nil otherwise.
+	Provider *identity.ProviderTokens
 }
 
 // methodName is the spelling of authentication_method in answers; sessions
 // spell it in lower case.
 var methodName = map[string]string{"password": "Password", "magic_code": "MagicAuth", "sso": "SSO", "passkey": "Passkey"}
 
+func authenticationMethod(session identity.Session) string {
+	if session.AuthMethod == "oauth" {
+		return session.Provider
+	}
+	return methodName[session.AuthMethod]
+}
+
 func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, session identity.Session) (*Tokens, error) {
 	access := token.Access{Issuer: s.Issuer(e), ClientID: e.ClientID, UserID: u.ID, Session: session.ID,
-		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(), Lifetime: AccessLifetime}
+		AuthTime: session.CreatedAt, IssuedAt: s.db.Now(),
+		Lifetime: e.Settings.Tokens.AccessLifetime(), Audience: e.Settings.Tokens.Audience}
 	roots := map[string]any{"user": TemplateUser(u)}
 	if session.OrganizationID != "" {
 		in, err := e.MemberAccess(ctx, session.OrganizationID, u.ID)
@@ -113,6 +128,10 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		}
 		access.OrganizationID, access.Roles, access.Permissions = in.Organization.ID, in.Membership.Roles, in.Permissions
 		roots["organization"], roots["organization_membership"] = templateOrganization(in.Organization), templateMembership(in.Membership)
+	}
+	var err error
+	if access.FeatureFlags, err = e.EnabledFlags(ctx, session.OrganizationID, u.ID); err != nil {
+		return nil, err
 	}
 	if e.JWTTemplate != "" {
 		extra, err := token.RenderTemplate(e.JWTTemplate, roots)
@@ -130,7 +149,7 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		return nil, err
 	}
 	return &Tokens{User: u, Session: session, AccessToken: secret.String(jwt),
-		RefreshToken: s.refreshToken(e, session), Method: methodName[session.AuthMethod]}, nil
+		RefreshToken: s.refreshToken(e, session), Method: authenticationMethod(session)}, nil
 }
 
 // TemplateUser returns the user object that JWT templates see.
@@ -158,9 +177,16 @@ var ErrSignUpClosed = fault.New(fault.Denied, "Sign-up is closed for this enviro
 // SignUp makes a user with a password, whose address is not verified yet. A
 // production environment that cannot send mail refuses it: nobody may own an
 // address by claiming it.
-func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password string) (identity.User, error) {
-	if !s.SignUpOpen(e) {
+// invitation is the token of one for this address, or "".
+func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, password, invitation string) (identity.User, error) {
+	if !s.MailOpen(e) {
 		return u, ErrSignUpClosed
+	}
+	if err := s.methodOpen(e, "password"); err != nil {
+		return u, err
+	}
+	if err := s.mayJoin(ctx, e, u.Email, invitation); err != nil {
+		return u, err
 	}
 	if err := identity.CheckEmail(u.Email); err != nil {
 		return u, err
@@ -177,7 +203,23 @@ func (s *Service) SignUp(ctx context.Context, e *store.Env, u identity.User, pas
 }
 
 // SignUpOpen reports whether people can make accounts themselves.
-func (s *Service) SignUpOpen(e *store.Env) bool { return !e.Production || s.mailer != nil }
+func (s *Service) SignUpOpen(e *store.Env) bool { return s.MailOpen(e) && !e.Settings.Methods.NoSignUp }
+
+// mayJoin refuses a new account where sign-up is switched off, but for somebody
+// whose address was invited.
+func (s *Service) mayJoin(ctx context.Context, e *store.Env, email, invitation string) error {
+	if !e.Settings.Methods.NoSignUp {
+		return nil
+	}
+	if invitation == "" {
+		return ErrSignUpClosed
+	}
+	_, err := s.invitationFor(ctx, e, identity.User{Email: email}, invitation)
+	if fault.Is(err, fault.Invalid) {
+		return ErrSignUpClosed
+	}
+	return err
+}
 
 // HashPassword hashes a password for a user made through the API.
 func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
@@ -194,6 +236,9 @@ func errCredentials(email string) error {
 // give the same error. So does the right one in the pause that follows many
 // wrong ones in a row (store.MaxPasswordFailures), for unknown addresses too.
 func (s *Service) CheckPassword(ctx context.Context, e *store.Env, email, password string) (identity.User, error) {
+	if err := s.methodOpen(e, "password"); err != nil {
+		return identity.User{}, err
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return u, err
@@ -243,9 +288,9 @@ func (s *Service) PasswordGrant(ctx context.Context, e *store.Env, email, passwo
 	return s.begin(ctx, e, u, "password", invitation, from)
 }
 
-func (s *Service) newSession(userID, method string, from Client) identity.Session {
+func (s *Service) newSession(e *store.Env, userID, method string, from Client) identity.Session {
 	return identity.Session{ID: identity.NewID(identity.PrefixSession), UserID: userID, AuthMethod: method,
-		IPAddress: from.IPAddress, UserAgent: clip(from.UserAgent, 512), ExpiresAt: s.db.Now().Add(SessionLifetime)}
+		IPAddress: from.IPAddress, UserAgent: clip(from.UserAgent, 512), ExpiresAt: s.db.Now().Add(e.Settings.Sessions.MaxLifetime())}
 }
 
 func clip(s string, n int) string {
@@ -292,12 +337,15 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 		return nil, err
 	}
 	// Spend it even when it looked unusable: a replay must be seen.
-	session, u, err := e.RedeemCode(ctx, hash, s.newSession("", "", r.From))
+	session, u, err := e.RedeemCode(ctx, hash, s.newSession(e, "", "", r.From))
 	if err != nil {
 		return nil, membershipRefusal(err)
 	}
 	if invitation != "" {
 		i, err := s.redeemInvitation(ctx, e, u, invitation)
+		if err == nil {
+			err = s.organizationTakes(ctx, e, u.Email, i.OrganizationID, session.AuthMethod, session.Provider, session.ConnectionID)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -305,7 +353,12 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 			return nil, membershipRefusal(err)
 		}
 	}
-	return s.tokens(ctx, e, u, session)
+	t, err := s.tokens(ctx, e, u, session)
+	if err != nil {
+		return nil, err
+	}
+	t.Provider, err = s.openTokens(e, code.ProviderTokens)
+	return t, err
 }
 
 // invitationOfCode checks an invitation before the code it came with is spent.

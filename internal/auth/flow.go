@@ -32,6 +32,13 @@ type Authorization struct {
 	ScreenHint          string // sign-in or sign-up
 	LoginHint           string
 	InvitationToken     string
+	// Of sign-ins at an identity provider.
+	DomainHint string
+	Domain     string // chooses a connection, in the SSO API only
+	Prompt     string
+	Scopes     []string          // asked for besides those of the connection
+	Query      map[string]string // handed on to a social provider
+	ForProfile bool              // SSO API: the code stands for a profile, not for a user
 }
 
 // RedirectURIError says that a redirect URI is not registered. It is shown on
@@ -73,7 +80,16 @@ type Flow struct {
 	MagicEmail      string    `json:"m,omitempty"` // the address that a magic code was asked for
 	OrganizationID  string    `json:"o,omitempty"` // asked for by the application
 	InvitationToken string    `json:"i,omitempty"`
-	Pending         *Pending  `json:"p,omitempty"` // after the first factor, while a further step is missing
+	ConnectionID    string    `json:"n,omitempty"` // where the person signs in, "" for the pages here
+	DomainHint      string    `json:"d,omitempty"`
+	Prompt          string    `json:"q,omitempty"`
+	Scopes          []string  `json:"g,omitempty"`
+	ForProfile      bool      `json:"f,omitempty"`
+
+	Query map[string]string `json:"y,omitempty"`
+
+	Pending *Pending `json:"p,omitempty"` // after the first factor, while a further step is missing
+	Purpose *Purpose `json:"x,omitempty"` // nil: a code of User Management
 }
 
 // challengePattern is RFC 7636 section 4.2 for S256: 43 base64url characters.
@@ -107,19 +123,13 @@ func (s *Service) Begin(ctx context.Context, a Authorization, browser string) (*
 		return e, nil, &RedirectURIError{Asked: a.RedirectURI, Registered: uris}
 	}
 	flow := &Flow{EnvironmentID: e.ID, ClientID: e.ClientID, RedirectURI: asked, State: a.State, CodeChallenge: a.CodeChallenge,
-		LoginHint: a.LoginHint, SignUp: a.ScreenHint == "sign-up", Browser: browserHash(browser), Begun: s.db.Now()}
+		LoginHint: a.LoginHint, DomainHint: a.DomainHint, Prompt: a.Prompt, Scopes: a.Scopes, Query: a.Query, ForProfile: a.ForProfile, SignUp: a.ScreenHint == "sign-up", Browser: browserHash(browser), Begun: s.db.Now()}
 	back := func(code, description string) error { return &ReturnError{Code: code, Description: description} }
 	switch {
 	case a.ResponseType != "code":
 		return e, flow, back("unsupported_response_type", "response_type must be code.")
-	case a.Provider == "" && a.ConnectionID == "" && a.OrganizationID == "":
+	case a.Provider == "" && a.ConnectionID == "" && a.OrganizationID == "" && a.Domain == "":
 		return e, nil, SelectorError{}
-	case a.Provider != "" && a.Provider != "authkit":
-		return e, flow, back("connection_invalid", "Provider "+a.Provider+" is not available on this server.")
-	case a.Provider == "" && a.ConnectionID != "":
-		return e, flow, back("connection_invalid", "Single sign-on connections are not available on this server.")
-	case a.Provider == "" && a.OrganizationID != "":
-		return e, flow, back("organization_invalid", "Organizations are not available on this server.")
 	case a.CodeChallenge == "" && a.CodeChallengeMethod != "":
 		return e, flow, back("invalid_request", "code_challenge_method was sent without code_challenge.")
 	case a.CodeChallenge != "" && a.CodeChallengeMethod != "S256":
@@ -128,6 +138,9 @@ func (s *Service) Begin(ctx context.Context, a Authorization, browser string) (*
 		return e, flow, back("invalid_request", "code_challenge must be the base64url form of a SHA-256 hash.")
 	case a.ScreenHint != "" && a.ScreenHint != "sign-up" && a.ScreenHint != "sign-in":
 		return e, flow, back("invalid_request", "screen_hint must be sign-up or sign-in.")
+	}
+	if err := s.selectConnection(ctx, e, flow, a); err != nil || a.ForProfile {
+		return e, flow, err
 	}
 	return e, flow, s.preselect(ctx, e, flow, a)
 }
@@ -227,24 +240,36 @@ func (s *Service) OpenFlow(ctx context.Context, sealed, browser string) (*store.
 // address that the browser goes to: the redirect URI with code and state. The
 // URI is checked once more: it may have been removed while the page was open.
 func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.User, p *Pending) (string, error) {
-	registered, err := e.RedirectURIs(ctx)
+	if f.Purpose != nil {
+		return s.fulfil(ctx, e, f, u, p)
+	}
+	if err := s.returnable(ctx, e, f); err != nil {
+		return "", err
+	}
+	code := identity.NewULID() + rand.Text()[:16]
+	err := e.AddCode(ctx, identity.Code{Hash: codeHash(code), UserID: u.ID, OrganizationID: p.OrganizationID, RedirectURI: f.RedirectURI,
+		CodeChallenge: f.CodeChallenge, AuthMethod: p.Method, ExpiresAt: s.db.Now().Add(CodeLifetime),
+		ConnectionID: p.ConnectionID, Provider: p.Provider, ProviderTokens: p.Tokens})
 	if err != nil {
 		return "", err
+	}
+	return ReturnURL(f, url.Values{"code": {code}}), nil
+}
+
+// returnable refuses a flow whose redirect URI is not registered any more.
+func (s *Service) returnable(ctx context.Context, e *store.Env, f *Flow) error {
+	registered, err := e.RedirectURIs(ctx)
+	if err != nil {
+		return err
 	}
 	var uris []string
 	for _, r := range registered {
 		uris = append(uris, r.URI)
 	}
 	if !identity.AllowedRedirectURI(uris, f.RedirectURI) {
-		return "", &RedirectURIError{Asked: f.RedirectURI, Registered: uris}
+		return &RedirectURIError{Asked: f.RedirectURI, Registered: uris}
 	}
-	code := identity.NewULID() + rand.Text()[:16]
-	err = e.AddCode(ctx, identity.Code{Hash: codeHash(code), UserID: u.ID, OrganizationID: p.OrganizationID, RedirectURI: f.RedirectURI,
-		CodeChallenge: f.CodeChallenge, AuthMethod: p.Method, ExpiresAt: s.db.Now().Add(CodeLifetime)})
-	if err != nil {
-		return "", err
-	}
-	return ReturnURL(f, url.Values{"code": {code}}), nil
+	return nil
 }
 
 // ReturnURL returns the redirect URI with parameters and the state appended; a
@@ -252,6 +277,9 @@ func (s *Service) Finish(ctx context.Context, e *store.Env, f *Flow, u identity.
 func ReturnURL(f *Flow, params url.Values) string {
 	if f.State != "" {
 		params.Set("state", f.State)
+	}
+	if f.Purpose != nil {
+		params.Set("iss", f.Purpose.Issuer) // RFC 9207
 	}
 	sep := "?"
 	if strings.Contains(f.RedirectURI, "?") {

@@ -13,6 +13,9 @@ import (
 
 // Invite makes an invitation and mails it. Days of 0 stand for the default.
 func (s *Service) Invite(ctx context.Context, e *store.Env, i identity.Invitation) (identity.Invitation, error) {
+	if !s.MailOpen(e) {
+		return i, ErrNoMail
+	}
 	if err := identity.CheckEmail(i.Email); err != nil {
 		return i, err
 	}
@@ -30,6 +33,9 @@ func (s *Service) Invite(ctx context.Context, e *store.Env, i identity.Invitatio
 // ResendInvitation mails a pending invitation again; it lives as long again as
 // at first.
 func (s *Service) ResendInvitation(ctx context.Context, e *store.Env, id string) (identity.Invitation, error) {
+	if !s.MailOpen(e) {
+		return identity.Invitation{}, ErrNoMail
+	}
 	i, err := e.RenewInvitation(ctx, id)
 	if err != nil {
 		return i, err

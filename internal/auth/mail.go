@@ -11,6 +11,15 @@ import (
 	"github.com/berthdev/berth/internal/store"
 )
 
+// ErrNoMail says that an environment cannot send mail: codes that nobody could
+// receive are not made.
+var ErrNoMail = fault.New(fault.Denied, "This production environment cannot send mail: its server has no SMTP relay (BERTH_SMTP_URL and BERTH_MAIL_FROM).").
+	WithCode("mail_not_configured")
+
+// MailOpen reports whether mail of the environment reaches somebody: its
+// recipient, or outside production the inbox.
+func (s *Service) MailOpen(e *store.Env) bool { return !e.Production || s.mailer != nil }
+
 // SendCode makes a one-time code of the given kind for a user and mails it to
 // the user's address.
 func (s *Service) SendCode(ctx context.Context, e *store.Env, u identity.User, kind identity.MailCodeKind) (identity.MailCode, error) {
@@ -18,6 +27,9 @@ func (s *Service) SendCode(ctx context.Context, e *store.Env, u identity.User, k
 }
 
 func (s *Service) sendTo(ctx context.Context, e *store.Env, u identity.User, to string, kind identity.MailCodeKind) (identity.MailCode, error) {
+	if !s.MailOpen(e) {
+		return identity.MailCode{}, ErrNoMail
+	}
 	code, err := newCode()
 	if kind == identity.PasswordReset {
 		code, err = rand.Text()+rand.Text(), nil
@@ -41,21 +53,30 @@ func (s *Service) ResetURL(e *store.Env, token string) string {
 // deliver sends a mail, or puts it into the inbox: outside production always,
 // so that no test ever mails a stranger.
 func (s *Service) deliver(ctx context.Context, e *store.Env, m identity.Message) error {
-	if e.Production && s.mailer != nil {
-		return s.mailer.Send(ctx, m)
+	switch {
+	case !e.Production:
+		return e.AddMessage(ctx, m)
+	case s.mailer == nil:
+		return ErrNoMail
 	}
-	return e.AddMessage(ctx, m)
+	return s.mailer.Send(ctx, m)
 }
 
 // MagicAuth mails a sign-in code. An unknown address gets a new, unverified
 // user, unless sign-up is closed.
 func (s *Service) MagicAuth(ctx context.Context, e *store.Env, email string) (identity.MailCode, error) {
+	if err := s.methodOpen(e, "magic_code"); err != nil {
+		return identity.MailCode{}, err
+	}
+	if !s.MailOpen(e) {
+		return identity.MailCode{}, ErrNoMail // for known and unknown addresses alike
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if fault.Is(err, fault.NotFound) {
 		if err := identity.CheckEmail(email); err != nil {
 			return identity.MailCode{}, err
 		}
-		if e.Production && s.mailer == nil {
+		if e.Settings.Methods.NoSignUp {
 			return identity.MailCode{}, ErrSignUpClosed
 		}
 		u, err = e.CreateUser(ctx, identity.User{Email: email})
@@ -69,6 +90,9 @@ func (s *Service) MagicAuth(ctx context.Context, e *store.Env, email string) (id
 // RequestReset mails a password reset. Whether the address is known is not
 // told: an unknown one returns NotFound for the API, which pages do not show.
 func (s *Service) RequestReset(ctx context.Context, e *store.Env, email string) (identity.MailCode, error) {
+	if !s.MailOpen(e) {
+		return identity.MailCode{}, ErrNoMail
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if err != nil {
 		return identity.MailCode{}, err
@@ -103,6 +127,9 @@ func (s *Service) ConfirmEmail(ctx context.Context, e *store.Env, userID, code s
 
 // RequestEmailChange mails a code to a new address of a user.
 func (s *Service) RequestEmailChange(ctx context.Context, e *store.Env, u identity.User, to string) (identity.MailCode, error) {
+	if !s.MailOpen(e) {
+		return identity.MailCode{}, ErrNoMail
+	}
 	if err := identity.CheckEmail(to); err != nil {
 		return identity.MailCode{}, err
 	}

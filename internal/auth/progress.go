@@ -33,6 +33,14 @@ type Pending struct {
 
 	OrganizationID  string `json:"o,omitempty"` // where the session will be
 	InvitationToken string `json:"i,omitempty"` // accepted when everything else is done
+
+	// Of a sign-in at an identity provider.
+	ConnectionID string `json:"n,omitempty"`
+	Provider     string `json:"y,omitempty"` // its connection type
+	ProfileID    string `json:"l,omitempty"` // becomes the user's once the address is proven
+	Prove        bool   `json:"v,omitempty"` // the address is proven in this sign-in, whatever was before
+	Join         string `json:"j,omitempty"` // organization that the user is a member of, then
+	Tokens       []byte `json:"k,omitempty"` // of the provider, sealed
 }
 
 // Step is what a sign-in needs next.
@@ -59,7 +67,10 @@ func (s *StepUp) Error() string { return string(s.Step) }
 // Next returns nil when the sign-in may become a session, or a *StepUp. It
 // sends the mail that a step needs, unless one was sent for this sign-in.
 func (s *Service) Next(ctx context.Context, e *store.Env, u identity.User, p *Pending) error {
-	if !u.EmailVerified {
+	if err := s.allowed(ctx, e, u, p); err != nil {
+		return err
+	}
+	if !u.EmailVerified || p.Prove {
 		if p.MailCodeID == "" {
 			c, err := s.SendCode(ctx, e, u, identity.EmailVerification)
 			if err != nil {
@@ -69,10 +80,16 @@ func (s *Service) Next(ctx context.Context, e *store.Env, u identity.User, p *Pe
 		}
 		return s.stepUp(StepEmailVerification, u, p)
 	}
+	if err := s.settle(ctx, e, u, p); err != nil {
+		return err
+	}
 	if err := s.secondFactor(ctx, e, u, p); err != nil {
 		return err
 	}
-	return s.organization(ctx, e, u, p)
+	if err := s.organization(ctx, e, u, p); err != nil {
+		return err
+	}
+	return s.organizationTakes(ctx, e, u.Email, p.OrganizationID, p.Method, p.Provider, p.ConnectionID)
 }
 
 func (s *Service) stepUp(step Step, u identity.User, p *Pending) error {
@@ -136,8 +153,8 @@ func (s *Service) complete(ctx context.Context, e *store.Env, u identity.User, p
 	if err := s.Next(ctx, e, u, p); err != nil {
 		return nil, err
 	}
-	session := s.newSession(u.ID, p.Method, from)
-	session.OrganizationID = p.OrganizationID
+	session := s.newSession(e, u.ID, p.Method, from)
+	session.OrganizationID, session.ConnectionID, session.Provider = p.OrganizationID, p.ConnectionID, p.Provider
 	session, u, err := e.OpenSession(ctx, session)
 	if err != nil {
 		return nil, membershipRefusal(err)
@@ -151,7 +168,14 @@ func (s *Service) VerifyPending(ctx context.Context, e *store.Env, p *Pending, c
 	if err != nil {
 		return identity.User{}, err
 	}
-	return e.VerifyEmail(ctx, p.UserID, c.Email)
+	if p.ConnectionID == "" {
+		return e.VerifyEmail(ctx, p.UserID, c.Email)
+	}
+	u, err := e.ProveEmail(ctx, p.UserID, c.Email)
+	if err == nil {
+		p.Prove = false
+	}
+	return u, err
 }
 
 // EmailVerificationGrant continues a sign-in with the code from the mail.
@@ -170,6 +194,9 @@ func (s *Service) EmailVerificationGrant(ctx context.Context, e *store.Env, pend
 // CheckMagicCode spends a magic code and returns its user, whose address it
 // proves. An unknown address is answered like a wrong code.
 func (s *Service) CheckMagicCode(ctx context.Context, e *store.Env, email, code string) (identity.User, error) {
+	if err := s.methodOpen(e, "magic_code"); err != nil {
+		return identity.User{}, err
+	}
 	u, err := e.UserByEmail(ctx, email)
 	if fault.Is(err, fault.NotFound) {
 		return u, s.failed(ctx, e, "magic_auth", "", email, fault.New(fault.Invalid, "The code is not right.").WithCode("invalid_one_time_code"))

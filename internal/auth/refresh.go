@@ -27,31 +27,42 @@ const (
 )
 
 func (s *Service) refreshToken(e *store.Env, session identity.Session) secret.String {
-	id, err := ulid.ParseStrict(strings.TrimPrefix(session.ID, identity.PrefixSession+"_"))
-	if err != nil {
-		panic("auth: a session id of our own does not parse: " + err.Error())
-	}
-	buf := make([]byte, 0, refreshLength)
-	buf = append(buf, id[:]...)
-	buf = binary.BigEndian.AppendUint64(buf, uint64(session.Generation))
-	buf = append(buf, s.refresh.Sum([]byte(e.ID), buf)[:refreshMACLength]...)
-	return secret.String(base64.RawURLEncoding.EncodeToString(buf))
+	return makeRefreshToken(s.refresh, e, identity.PrefixSession, session.ID, session.Generation)
 }
 
 // readRefreshToken returns the session and generation that a token was made
 // for, or ok false when it was not made here for this environment.
 func (s *Service) readRefreshToken(e *store.Env, token string) (sessionID string, generation int64, ok bool) {
+	return openRefreshToken(s.refresh, e, identity.PrefixSession, token)
+}
+
+// makeRefreshToken makes the token of one generation of a session whose id is
+// prefix, "_" and a ULID.
+func makeRefreshToken(mac *secret.Authenticator, e *store.Env, prefix, sessionID string, generation int64) secret.String {
+	id, err := ulid.ParseStrict(strings.TrimPrefix(sessionID, prefix+"_"))
+	if err != nil {
+		panic("auth: a session id of our own does not parse: " + err.Error())
+	}
+	buf := make([]byte, 0, refreshLength)
+	buf = append(buf, id[:]...)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(generation))
+	buf = append(buf, mac.Sum([]byte(e.ID), buf)[:refreshMACLength]...)
+	return secret.String(base64.RawURLEncoding.EncodeToString(buf))
+}
+
+// openRefreshToken reads what makeRefreshToken returned.
+func openRefreshToken(mac *secret.Authenticator, e *store.Env, prefix, token string) (sessionID string, generation int64, ok bool) {
 	buf, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(buf) != refreshLength {
 		return "", 0, false
 	}
 	body := buf[:refreshIDLength+refreshGenLength]
-	if subtle.ConstantTimeCompare(s.refresh.Sum([]byte(e.ID), body)[:refreshMACLength], buf[len(body):]) != 1 {
+	if subtle.ConstantTimeCompare(mac.Sum([]byte(e.ID), body)[:refreshMACLength], buf[len(body):]) != 1 {
 		return "", 0, false
 	}
 	var id ulid.ULID
 	copy(id[:], body)
-	return identity.PrefixSession + "_" + id.String(), int64(binary.BigEndian.Uint64(body[refreshIDLength:])), true
+	return prefix + "_" + id.String(), int64(binary.BigEndian.Uint64(body[refreshIDLength:])), true
 }
 
 // Refresh rotates a refresh token and returns new tokens. A token presented
@@ -67,6 +78,11 @@ func (s *Service) Refresh(ctx context.Context, e *store.Env, refreshToken, organ
 	id, generation, ok := s.readRefreshToken(e, refreshToken)
 	if !ok {
 		return nil, grant("Invalid refresh token.")
+	}
+	if organizationID != "" {
+		if err := s.mayEnter(ctx, e, id, organizationID); err != nil {
+			return nil, err
+		}
 	}
 	session, u, outcome, err := e.RotateSession(ctx, id, generation, ReplayWindow, organizationID)
 	if err != nil {

@@ -86,6 +86,7 @@ type Environment struct {
 	HomepageURL  string   `json:"homepage_url"`
 	Issuer       string   `json:"issuer"`        // iss of its tokens
 	IssuerIsOwn  bool     `json:"issuer_is_own"` // the server's own form, not one that was set
+	Algorithm    string   `json:"algorithm"`     // of its tokens: RS256 or ES256
 	MFARequired  bool     `json:"mfa_required"`  // every sign-in but single sign-on needs a second factor
 	RedirectURIs []string `json:"redirect_uris"`
 	CORSOrigins  []string `json:"cors_origins"`
@@ -100,6 +101,9 @@ type EnvironmentPatch struct {
 	// RemoveRedirectURIs takes redirect URIs away, the default one included:
 	// another becomes the default.
 	RemoveRedirectURIs []string `json:"remove_redirect_uris,omitempty"`
+	// ListTestUsers offers test users on the sign-in page to everybody who can
+	// open it; without it only on the server's own machine. Not for production.
+	ListTestUsers *bool `json:"list_test_users,omitempty"`
 }
 
 // Orphans are things without an owner.
@@ -166,7 +170,12 @@ func New(base string, token secret.String) *Client {
 
 // do makes a call; the fix that the server names becomes the error's.
 func (c *Client) do(ctx context.Context, call wire.Call) error {
-	call.Repeatable = true // every call of this protocol is idempotent
+	call.Repeatable = true // the calls of this protocol are idempotent, but for those that use once
+	return c.once(ctx, call)
+}
+
+// once is do for a call whose repetition would not find what it found.
+func (c *Client) once(ctx context.Context, call wire.Call) error {
 	err := c.Wire.Do(ctx, call)
 	var f *fault.Error
 	if status, ok := errors.AsType[*wire.StatusError](err); ok && errors.As(err, &f) {

@@ -18,6 +18,7 @@ type initOptions struct {
 	callback   string
 	prodURL    string
 	host       string
+	algorithm  string
 	addMissing bool
 }
 
@@ -48,6 +49,7 @@ berth init --add-missing	complete an authKit section that exists`,
 	f.StringVar(&o.callback, "callback", "", "path of the callback route `PATH` (default: the framework's)")
 	f.StringVar(&o.prodURL, "prod-url", "", "address of production `URL`, such as https://app.example.com")
 	f.StringVar(&o.host, "host", "", "whose build variables to use, vercel or none `HOST` (default: from the app)")
+	f.StringVar(&o.algorithm, "algorithm", "", "what signs access tokens, RS256 or ES256 `NAME` (default: RS256)")
 	f.BoolVar(&o.addMissing, "add-missing", false, "add what an existing authKit section lacks")
 	_ = cmd.RegisterFlagCompletionFunc("framework", cobra.FixedCompletions(words(frameworkNames), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	_ = cmd.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]string{"vercel", "none"}, cobra.ShellCompDirectiveNoFileComp))
@@ -100,7 +102,7 @@ func runInit(ctx context.Context, o *initOptions) error {
 	}
 	out.Fact("App", "%s (%s)", app.Root, app.Framework.Name)
 	out.Fact("Port", "%d (%s)", port, where)
-	plan, err := app.InitPlan(project.InitOptions{Port: port, CallbackPath: o.callback, ProdURL: o.prodURL, Host: o.host, AddMissing: o.addMissing})
+	plan, err := app.InitPlan(project.InitOptions{Port: port, CallbackPath: o.callback, ProdURL: o.prodURL, Host: o.host, Algorithm: o.algorithm, AddMissing: o.addMissing})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ type serveOptions struct {
 	detach    bool
 	noLimits  bool
 	proxies   []string // networks
+	mail      mailFlags
 }
 
 func newServeCommand(env *Env) *cobra.Command {
@@ -53,6 +54,7 @@ berth serve --addr :8080 --public-url https://auth.example.com	for a team, behin
 	f.StringVar(&o.publicURL, "public-url", "", "address under which clients reach the server `URL`")
 	f.BoolVar(&o.detach, "detach", false, "run in the background, with a log file in the data folder")
 	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "network of a reverse proxy whose X-Forwarded-For is believed `CIDR`; repeatable")
+	o.mail.register(f)
 	f.BoolVar(&o.noLimits, "no-rate-limits", false, "for load tests: answer however many requests, on this machine only")
 	f.BoolVar(&o.quiet, "quiet", false, "print warnings and errors only")
 	f.BoolVar(&o.verbose, "verbose", false, "log more")
@@ -71,6 +73,9 @@ type serveView struct {
 
 func runServe(ctx context.Context, o *serveOptions) error {
 	out := o.env.Output()
+	if err := o.mail.check(); err != nil {
+		return err
+	}
 	dir, err := o.env.DataDir()
 	if err != nil {
 		return err
@@ -212,11 +217,15 @@ func (o *serveOptions) openAt(ctx context.Context, dir, addr string, before serv
 	if err != nil {
 		return nil, err
 	}
+	smtp, err := o.mail.smtp(o.env)
+	if err != nil {
+		return nil, err
+	}
 	for deadline := o.env.Now().Add(handOver); ; {
 		s, err := server.New(ctx, server.Config{
 			DataDir: dir, Addr: addr, PublicURL: o.publicURL, Version: o.env.Version,
 			GitHubSecret: secret.String(o.env.get(githubVar)), Log: o.logger(),
-			Limits: limits, TrustedProxies: proxies,
+			Limits: limits, TrustedProxies: proxies, SMTP: smtp,
 		})
 		if fault.Code(err) != "database_in_use" {
 			return s, err

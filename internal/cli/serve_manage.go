@@ -33,6 +33,7 @@ func runDetached(ctx context.Context, o *serveOptions, dir string) error {
 	for _, network := range o.proxies {
 		args = append(args, "--trusted-proxy", network)
 	}
+	args = append(args, o.mail.args()...)
 	local, started, err := ensureServer(ctx, o.env, dir, args)
 	if err != nil {
 		return err
@@ -204,6 +205,7 @@ berth serve token --platform	client ID and secret`,
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "what the token is for `NAME` (default: the date)")
 	cmd.Flags().BoolVar(&o.platform, "platform", false, "client credentials of the Platform API")
+	cmd.AddCommand(newServeTokenListCommand(env), newServeTokenRevokeCommand(env))
 	return cmd
 }
 

@@ -4,12 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,12 +13,9 @@ import (
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/identity"
-	"github.com/berthdev/berth/internal/project"
+	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/workos"
 )
-
-// accountsFile holds test accounts with their passwords: git-ignored, mode 0600.
-const accountsFile = "tmp/authkit_test_accounts.json"
 
 type usersOptions struct {
 	env           *Env
@@ -36,12 +28,15 @@ func newUsersCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "users",
 		Short: "test accounts of dev and preview deployments",
-		Long: `Makes, lists and deletes real AuthKit users of one deployment's environment.
+		Long: `Makes, lists, resets and deletes real AuthKit users of one deployment's environment.
 Production has no test accounts. Without --password-stdin a password is made and
-written, with the address, to ` + accountsFile + ` (mode 0600, ignored by Git).`,
+written, with the address, to ` + accountsFile + ` (mode 0600, ignored by Git).
+On a Berth server they also are a one-click list on the sign-in page.`,
 		Example: `berth users create ada@example.com	for this checkout
 berth users create qa@example.com --kind preview --branch feature-a
-berth users list`,
+berth users seed berth/seed.json	users, organizations and roles from a file
+berth users reset	all as they were
+berth users storage-state ada@example.com --out playwright/.auth/ada.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { help(env, cmd); return nil },
 	}
@@ -61,7 +56,7 @@ berth users list`,
 	d := &cobra.Command{Use: "delete EMAIL", Short: "delete a user", Example: "berth users delete ada@example.com --yes", Args: oneEmail,
 		RunE: func(cmd *cobra.Command, args []string) error { return runUsersDelete(cmd.Context(), remove, args[0]) }}
 	remove.target.register(d)
-	cmd.AddCommand(c, l, d)
+	cmd.AddCommand(c, l, d, newUsersResetCommand(env), newUsersSeedCommand(env), newUsersOneClickCommand(env), newStorageStateCommand(env))
 	return cmd
 }
 
@@ -89,6 +84,14 @@ func (o *usersOptions) environment(ctx context.Context) (*session, *claim.Grant,
 	return s, g, s.conn.EnvironmentOf(g), nil
 }
 
+// noProduction refuses test accounts of production (R123).
+func (s *session) noProduction(g *claim.Grant) error {
+	if g.Placement.Production || s.req.Kind == claim.Prod {
+		return fault.New(fault.Denied, "%s is production: it gets no test accounts", s.req.Title()).WithFix("use a dev or preview deployment").WithCode("production_has_no_test_accounts")
+	}
+	return nil
+}
+
 type userView struct {
 	ID       string `json:"id"`
 	Email    string `json:"email"`
@@ -103,45 +106,51 @@ func runUsersCreate(ctx context.Context, o *usersOptions, email string) error {
 		return err
 	}
 	defer s.close()
-	if g.Placement.Production || s.req.Kind == claim.Prod {
-		return fault.New(fault.Denied, "%s is production: it gets no test accounts", s.req.Title()).WithFix("use a dev or preview deployment").WithCode("production_has_no_test_accounts")
+	if err := s.noProduction(g); err != nil {
+		return err
 	}
 	accounts, err := readAccounts(s.app)
 	if err != nil {
 		return err
 	}
-	password, generated := accounts.password(g.Placement.ClientID, email), false
-	if o.passwordStdin {
+	existing, err := userByEmail(ctx, env, email)
+	if err != nil {
+		return err
+	}
+	out, view := o.env.Output(), userView{Email: email}
+	kept, known := accounts.find(g.Placement.ClientID, email)
+	password, generated := kept.Password, false
+	switch {
+	case o.passwordStdin:
 		if password, err = o.readPassword(); err != nil {
 			return err
 		}
-	} else if password == "" {
+	case existing == nil && !known:
 		password, generated = rand.Text(), true
 	}
-	if err := identity.CheckPassword(password, email); err != nil {
-		return err
+	if existing == nil {
+		if err := identity.CheckPassword(password, email); err != nil {
+			return err
+		}
 	}
-	first, last, _ := strings.Cut(strings.TrimSpace(o.name), " ")
-	out, view := o.env.Output(), userView{Email: email}
 	if o.env.DryRun() {
 		out.Line("would make %s in %s; nothing was changed", email, g.Placement.EnvironmentName)
 		return out.Result(view, func(*Printer) {})
 	}
+	first, last, _ := strings.Cut(strings.TrimSpace(o.name), " ")
 	if generated {
 		// Written first: an account whose password nobody knows helps nobody.
-		accounts.put(account{Email: email, Password: password, ClientID: g.Placement.ClientID, Deployment: s.req.Deployment()})
+		if _, err := accounts.put(account{Email: email, Password: password, ClientID: g.Placement.ClientID, Deployment: s.req.Deployment(), FirstName: first, LastName: last}); err != nil {
+			return err
+		}
 		if err := accounts.write(ctx, s.app); err != nil {
 			return err
 		}
 	}
 	u, err := env.CreateUser(ctx, workos.NewUser{Email: email, Password: workos.Credential(password), FirstName: first, LastName: last, EmailVerified: true})
 	switch {
-	case fault.Code(err) == "user_already_exists" || fault.Code(err) == "email_not_available" || taken(err):
-		found, listErr := env.ListUsers(ctx, workos.UserFilter{Email: email})
-		if listErr != nil || len(found) == 0 {
-			return err
-		}
-		u = found[0]
+	case fault.Code(err) == workos.CodeUserAlreadyExists && existing != nil:
+		u = *existing
 		out.OK("%s exists already in %s", email, g.Placement.EnvironmentName)
 	case err != nil:
 		return err
@@ -150,16 +159,50 @@ func runUsersCreate(ctx context.Context, o *usersOptions, email string) error {
 		out.OK("made %s in %s", email, g.Placement.EnvironmentName)
 	}
 	view.ID, view.Verified = u.ID, u.EmailVerified
-	if !o.passwordStdin {
+	switch {
+	case !o.passwordStdin && (known || generated):
 		view.Accounts = accountsFile
 		out.Line("  its password is in %s", accountsFile)
+	case !o.passwordStdin:
+		out.Warn("its password is not known here: delete it and make it again, or give the password with --password-stdin")
+	}
+	if password != "" {
+		if err := s.offer(ctx, g, u.ID, secret.String(password)); err != nil {
+			return err
+		}
 	}
 	return out.Result(view, func(*Printer) {})
 }
 
-// taken recognises the answer of creating a user whose address is taken.
-func taken(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "email_not_available") || strings.Contains(err.Error(), "already exists"))
+// offer puts a user on the one-click list of the sign-in page, where there is
+// one. A password that is not the user's any more is said, and no failure.
+func (s *session) offer(ctx context.Context, g *claim.Grant, userID string, password secret.String) error {
+	if !s.conn.Embedded {
+		return nil
+	}
+	_, err := s.conn.Ledger.PutTestUser(ctx, g.Placement.ClientID, userID, password)
+	switch {
+	case fault.Code(err) == "test_password_wrong":
+		s.target.env.Output().Warn("it has another password now; berth users reset gives it back the one of %s", accountsFile)
+		return nil
+	case fault.Is(err, fault.NotFound) && fault.Code(err) == "":
+		return nil // a server of an older version, without the list
+	}
+	return err
+}
+
+// userByEmail returns the user with an address, or nil.
+func userByEmail(ctx context.Context, env *workos.Environment, email string) (*workos.User, error) {
+	found, err := env.ListUsers(ctx, workos.UserFilter{Email: email})
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range found {
+		if strings.EqualFold(u.Email, email) {
+			return &u, nil
+		}
+	}
+	return nil, nil
 }
 
 // readPassword reads one line from standard input.
@@ -239,81 +282,4 @@ func runUsersDelete(ctx context.Context, o *usersOptions, email string) error {
 	}
 	out.OK("deleted %s", email)
 	return out.Result(userView{ID: found[0].ID, Email: email}, func(*Printer) {})
-}
-
-// account is one entry of the accounts file. It holds a password, so the type
-// never leaves this file.
-type account struct {
-	Email      string `json:"email"`
-	Password   string `json:"password"`
-	ClientID   string `json:"client_id"`
-	Deployment string `json:"deployment"`
-}
-
-type accounts struct {
-	before []byte // as read, nil when missing
-	list   []account
-}
-
-func accountsPath(app *project.App) string {
-	return filepath.Join(app.Root, filepath.FromSlash(accountsFile))
-}
-
-func readAccounts(app *project.App) (*accounts, error) {
-	data, err := os.ReadFile(accountsPath(app))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &accounts{}, nil
-	}
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "cannot read %s", accountsFile)
-	}
-	a := &accounts{before: data}
-	if err := json.Unmarshal(data, &a.list); err != nil {
-		return nil, fault.New(fault.Invalid, "%s is not a list of accounts", accountsFile).WithFix("correct or delete the file")
-	}
-	return a, nil
-}
-
-func (a *accounts) password(clientID, email string) string {
-	for _, e := range a.list {
-		if e.ClientID == clientID && strings.EqualFold(e.Email, email) {
-			return e.Password
-		}
-	}
-	return ""
-}
-
-func (a *accounts) put(e account) { a.list = append(a.list, e) }
-
-func (a *accounts) drop(clientID, email string) bool {
-	n := len(a.list)
-	a.list = slices.DeleteFunc(a.list, func(e account) bool { return e.ClientID == clientID && strings.EqualFold(e.Email, email) })
-	return len(a.list) != n
-}
-
-// write keeps the file private: ignored by Git before it is written, mode 0600.
-func (a *accounts) write(ctx context.Context, app *project.App) error {
-	path := accountsPath(app)
-	ignore, ok, finding, err := app.GitignoreChange(ctx, project.RunGit, path)
-	if err != nil {
-		return err
-	}
-	if finding != nil {
-		return fault.New(fault.Conflict, "%s", finding.Message).WithFix("%s", finding.Fix)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fault.Wrap(err, fault.Invalid, "cannot make the folder of %s", accountsFile)
-	}
-	data, err := json.MarshalIndent(a.list, "", "  ")
-	if err != nil {
-		return err
-	}
-	changes := []project.FileChange{{Path: path, Before: a.before, After: append(data, '\n'), Mode: 0o600, Secret: true}}
-	if ok {
-		changes = append([]project.FileChange{ignore}, changes...)
-	}
-	if _, err = app.Apply(changes); err == nil {
-		a.before = changes[len(changes)-1].After
-	}
-	return err
 }

@@ -19,6 +19,7 @@ type Event struct {
 	Name           string // user.created, ...
 	OrganizationID string // the organization that it concerns, "" for none
 	Data           []byte // JSON of the object that it is about, without secrets
+	Context        []byte // JSON of what else is known of it, empty for nothing
 	CreatedAt      time.Time
 }
 
@@ -31,6 +32,14 @@ type Authentication struct {
 	Client    Client
 	ErrorCode string // of a failed one
 	Error     string // message of a failed one
+	SSO       *SSO   // of single sign-on, nil otherwise
+}
+
+// SSO says by which connection somebody signed in.
+type SSO struct {
+	OrganizationID string
+	ConnectionID   string
+	SessionID      string // "" when none was opened
 }
 
 // Endpoint is an address of an application that events are sent to.
@@ -90,7 +99,7 @@ var eventNames = strings.Fields(`
 	authentication.magic_auth_succeeded authentication.mfa_failed authentication.mfa_succeeded authentication.oauth_failed
 	authentication.oauth_succeeded authentication.password_failed authentication.password_succeeded authentication.passkey_failed
 	authentication.passkey_succeeded authentication.sso_failed authentication.sso_started authentication.sso_succeeded
-	authentication.sso_timed_out authentication.radar_risk_detected api_key.created api_key.revoked connection.activated
+	authentication.sso_timed_out authentication.radar_risk_detected api_key.created api_key.revoked api_key.updated connection.activated
 	connection.deactivated connection.saml_certificate_renewal_required connection.saml_certificate_renewed connection.deleted
 	dsync.activated dsync.deleted dsync.group.created dsync.group.deleted dsync.group.updated dsync.group.user_added
 	dsync.group.user_removed dsync.user.created dsync.user.deleted dsync.user.updated email_verification.created group.created

@@ -134,6 +134,9 @@ type Session struct {
 	// OrganizationID is the organization that the session is in, "" for none.
 	OrganizationID string
 
+	ConnectionID string // by which it was opened, "" for none
+	Provider     string // connection type of that connection: GoogleOAuth, ...
+
 	AuthMethod  string // password, oauth, magic_code, ...
 	Status      SessionStatus
 	RedirectURI string // the callback the session was opened for; decides where sign-out leads
@@ -155,16 +158,10 @@ type Code struct {
 	RedirectURI    string
 	CodeChallenge  string // PKCE S256 challenge (RFC 7636), may be empty
 	AuthMethod     string
+	ConnectionID   string // by which the person came, "" for none
+	Provider       string // its type
+	ProviderTokens []byte // ProviderTokens, sealed; nil for none
 	ExpiresAt      time.Time
-}
-
-// SigningKey is a key pair that signs access tokens of one environment.
-type SigningKey struct {
-	KID       string
-	Algorithm string // RS256
-	Private   []byte // PKCS #8, sealed
-	PublicJWK string // JSON of the public JWK
-	CreatedAt time.Time
 }
 
 // EmailKey returns the form under which e-mail addresses are compared.

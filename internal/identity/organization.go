@@ -21,8 +21,8 @@ const (
 // DefaultRole is the slug of the role that a member without another one has.
 const DefaultRole = "member"
 
-// OrganizationResource is the resource type of roles that hold in a whole
-// organization; Berth knows no others.
+// OrganizationResource is the type of the resource that every organization is,
+// and of roles and permissions that name no other type.
 const OrganizationResource = "organization"
 
 // Organization is a customer of the application: a group of users.

@@ -9,6 +9,22 @@ type Settings struct {
 	Tokens   TokenSettings `json:"tokens,omitzero"`
 	Sessions Sessions      `json:"sessions,omitzero"`
 	Methods  Methods       `json:"methods,omitzero"`
+	Pages    Pages         `json:"pages,omitzero"`
+	Connect  Connect       `json:"connect,omitzero"`
+}
+
+// Connect shapes the sign-in to applications.
+type Connect struct {
+	// LoginURI is where the environment's own application signs people in, in
+	// place of the hosted pages (WorkOS Standalone Connect); "" for those.
+	LoginURI string `json:"login_uri,omitempty"`
+}
+
+// Pages say what hosted pages show, beside the brand.
+type Pages struct {
+	// ListTestUsers offers the test users of a lower environment on its sign-in
+	// page to everybody who can open it, and not only on the server's own machine.
+	ListTestUsers bool `json:"list_test_users,omitempty"`
 }
 
 // Brand is how the pages of an environment present themselves.

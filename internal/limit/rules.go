@@ -13,6 +13,7 @@ type Rules struct {
 	HostedEmail        Rule // passwords on the pages, per e-mail and client address
 	CodeEntry          Rule // mailed codes on the pages, per e-mail address
 	DeleteOrganization Rule // per environment
+	HostedSSO          Rule // sign-ins that leave for an identity provider, per client address
 }
 
 // Documented returns the limits that WorkOS documents
@@ -27,18 +28,19 @@ func Documented() Rules {
 		HostedEmail:        Rule{10, time.Minute},
 		CodeEntry:          Rule{10, time.Minute},
 		DeleteOrganization: Rule{50, time.Minute},
+		HostedSSO:          Rule{3, time.Minute},
 	}
 }
 
 // Set is one Limiter per rule. The zero Set allows everything.
 type Set struct {
-	Requests, Reads, Writes, Authenticate, Sends, HostedEmail, CodeEntry, DeleteOrganization *Limiter
+	Requests, Reads, Writes, Authenticate, Sends, HostedEmail, CodeEntry, DeleteOrganization, HostedSSO *Limiter
 }
 
 // NewSet returns the limiters of the rules on one clock.
 func NewSet(r Rules, now func() time.Time) Set {
 	return Set{
 		Requests: New(r.Requests, now), Reads: New(r.Reads, now), Writes: New(r.Writes, now), Authenticate: New(r.Authenticate, now), Sends: New(r.Sends, now),
-		HostedEmail: New(r.HostedEmail, now), CodeEntry: New(r.CodeEntry, now), DeleteOrganization: New(r.DeleteOrganization, now),
+		HostedEmail: New(r.HostedEmail, now), CodeEntry: New(r.CodeEntry, now), DeleteOrganization: New(r.DeleteOrganization, now), HostedSSO: New(r.HostedSSO, now),
 	}
 }

@@ -31,6 +31,11 @@ type InitOptions struct {
 	// needs ProdURL and is left out without it.
 	Host string
 
+	// Algorithm is what signs access tokens: "" or RS256 writes the auth.config.ts
+	// of the vendor's templates; ES256 one that takes the algorithm from
+	// AlgorithmVar, which Berth sets to what the environment has.
+	Algorithm string
+
 	// AddMissing adds to an authKit section that exists what it lacks. Without
 	// it such a section stays as it is (R34).
 	AddMissing bool
@@ -62,7 +67,7 @@ func (a *App) InitPlan(o InitOptions) (*InitPlan, error) {
 	if change.Changed() {
 		plan.Changes = append(plan.Changes, change)
 	}
-	change, note, err = a.authConfigChange()
+	change, note, err = a.authConfigChange(o.Algorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +237,29 @@ export default {
 };
 `
 
-func (a *App) authConfigChange() (FileChange, string, error) {
+// AlgorithmVar is the variable of a deployment from which auth.config may take
+// the algorithm of access tokens, RS256 or ES256. Berth sets it on deployments
+// whose auth.config reads it.
+const AlgorithmVar = "BERTH_AUTH_ALGORITHM"
+
+// authConfigFor returns the file for an algorithm that a person chose.
+func authConfigFor(algorithm string) (string, error) {
+	switch algorithm {
+	case "", "RS256":
+		return authConfig, nil
+	case "ES256":
+		source := strings.ReplaceAll(authConfig, `algorithm: "RS256",`, "algorithm,")
+		first, rest, _ := strings.Cut(source, "\n")
+		return first + "\nconst algorithm = process.env." + AlgorithmVar + ` as "RS256" | "ES256";` + "\n" + rest, nil
+	}
+	return "", fault.New(fault.Invalid, "the algorithm %q is not known", abbreviate(algorithm)).WithCode("algorithm-unknown").WithFix("use RS256 or ES256")
+}
+
+func (a *App) authConfigChange(algorithm string) (FileChange, string, error) {
+	source, err := authConfigFor(algorithm)
+	if err != nil {
+		return FileChange{}, "", err
+	}
 	for _, name := range []string{"auth.config.ts", "auth.config.js"} {
 		path := filepath.Join(a.FunctionsDir, name)
 		_, err := a.readFile(path)
@@ -243,7 +270,7 @@ func (a *App) authConfigChange() (FileChange, string, error) {
 			return FileChange{}, "", err
 		}
 	}
-	return FileChange{Path: filepath.Join(a.FunctionsDir, "auth.config.ts"), After: []byte(authConfig), Mode: 0o644}, "", nil
+	return FileChange{Path: filepath.Join(a.FunctionsDir, "auth.config.ts"), After: []byte(source), Mode: 0o644}, "", nil
 }
 
 // DevPorts lists the loopback ports of the dev section's redirect URIs, in order.

@@ -6,13 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/berthdev/berth/internal/authconfig"
+	"github.com/berthdev/berth/internal/berth"
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/convex"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/plan"
+	"github.com/berthdev/berth/internal/project"
 	"github.com/berthdev/berth/internal/secret"
 	"github.com/berthdev/berth/internal/workos"
 )
@@ -102,13 +105,20 @@ const placeholderClient = "client_00000000000000000000000000"
 // authConfig adds the auth configuration of an embedded deployment, and the
 // issuer that the app's own auth.config expects.
 func (p *Prepared) authConfig(ctx context.Context, d *plan.Desired, actual *plan.Actual) error {
+	source, err := p.Request.App.ReadAuthConfig()
 	if !p.backend.Embedded {
 		if p.conn.Embedded && strings.HasPrefix(p.conn.APIBase, "http://") {
 			p.Plan.Warnings = append(p.Plan.Warnings, p.backend.Title+" cannot fetch the keys of "+p.conn.APIBase+", so it will refuse this server's tokens")
 		}
-		return nil
+		if err != nil || !slices.Contains(source.Reads, project.AlgorithmVar) {
+			return nil // what is wrong with the file, its own push tells
+		}
+		e, err := p.issuing(ctx)
+		if err == nil {
+			d.Variables = append(d.Variables, algorithmVariable(e))
+		}
+		return err
 	}
-	source, err := p.Request.App.ReadAuthConfig()
 	if fault.Code(err) == "auth-config-missing" {
 		p.Plan.Warnings = append(p.Plan.Warnings, "the app has no convex/auth.config.ts, so the backend will refuse every token; `berth init` writes one")
 		return nil
@@ -124,32 +134,42 @@ func (p *Prepared) authConfig(ctx context.Context, d *plan.Desired, actual *plan
 		}
 		actual.AuthConfig = have.Source
 	}
+	e, err := p.issuing(ctx)
+	if err != nil {
+		return err
+	}
+	reads := slices.Contains(source.Reads, project.AlgorithmVar)
+	if reads {
+		d.Variables = append(d.Variables, algorithmVariable(e))
+	}
 	if !p.conn.Embedded {
 		return nil // tokens come from another issuer, which is not ours to set
 	}
 	clientID, _, _ := p.credentials()
 	if clientID == "" {
 		clientID = placeholderClient
-	} else {
-		e, err := p.conn.Ledger.Environment(ctx, clientID)
-		if err != nil {
-			return err
-		}
-		if !e.IssuerIsOwn {
-			actual.Issuer = e.Issuer
-		}
+	}
+	if !e.IssuerIsOwn {
+		actual.Issuer = e.Issuer
 	}
 	env := map[string]string{"CONVEX_CLOUD_URL": p.conn.serverURL, "CONVEX_SITE_URL": p.conn.serverURL}
 	for k, v := range actual.Variables {
 		env[k] = v.Reveal()
 	}
 	env[ClientIDVar], env[APIKeyVar], env[EnvironmentIDVar] = clientID, "sk_test_placeholder", "environment_placeholder"
+	if reads {
+		env[project.AlgorithmVar] = e.Algorithm
+	}
 	result, err := authconfig.Eval(ctx, source.Source, env)
 	if err != nil {
 		f := fault.From(err)
 		return fault.New(fault.Invalid, "%s: %s", p.Request.App.Rel(source.Path), f.Message).WithFix("%s", orText(f.Fix, "correct the file, or set the variable that it reads on the deployment")).WithCode(f.Code)
 	}
-	if issuer, ok := wantedIssuer(result.Providers, p.conn.APIBase, clientID); ok {
+	if issuer, algorithm, ok := wantedIssuer(result.Providers, p.conn.APIBase, clientID); ok {
+		if algorithm != e.Algorithm {
+			p.Plan.Warnings = append(p.Plan.Warnings, fmt.Sprintf("%s accepts tokens signed with %s, and the environment signs with %s, so the backend will refuse them; take the algorithm from process.env.%s, or run berth keys rotate --algorithm %s",
+				p.Request.App.Rel(source.Path), algorithm, e.Algorithm, project.AlgorithmVar, algorithm))
+		}
 		value := strings.ReplaceAll(issuer, placeholderClient, plan.ClientIDMark)
 		d.Issuer = &plan.Issuance{Value: value, Pending: value != issuer}
 	} else {
@@ -158,9 +178,30 @@ func (p *Prepared) authConfig(ctx context.Context, d *plan.Desired, actual *plan
 	return nil
 }
 
-// wantedIssuer returns the iss that the first fitting provider expects: the
-// server's own form ("") or the vendor's, which unmodified templates name.
-func wantedIssuer(providers []authconfig.Provider, base, clientID string) (string, bool) {
+// issuing returns what signs the tokens of the environment. WorkOS, and an
+// environment that is not made yet, sign with RS256 under their own name.
+func (p *Prepared) issuing(ctx context.Context) (berth.Environment, error) {
+	clientID, _, _ := p.credentials()
+	if !p.conn.Embedded || clientID == "" {
+		return berth.Environment{IssuerIsOwn: true, Algorithm: "RS256"}, nil
+	}
+	e, err := p.conn.Ledger.Environment(ctx, clientID)
+	if err != nil {
+		return e, err
+	}
+	e.Algorithm = orText(e.Algorithm, "RS256") // a server from before there was a choice
+	return e, nil
+}
+
+// algorithmVariable tells auth.config which algorithm to accept.
+func algorithmVariable(e berth.Environment) plan.DesiredVariable {
+	return plan.DesiredVariable{Name: project.AlgorithmVar, Value: secret.String(e.Algorithm)}
+}
+
+// wantedIssuer returns the iss that the first fitting provider expects, the
+// server's own form ("") or the vendor's, which unmodified templates name, and
+// the algorithm that it accepts.
+func wantedIssuer(providers []authconfig.Provider, base, clientID string) (issuer, algorithm string, ok bool) {
 	own, vendor := base+"/user_management/"+clientID, workos.DefaultBase+"/user_management/"+clientID
 	for _, p := range providers {
 		if p.Kind != authconfig.CustomJWT || p.ApplicationID != nil {
@@ -168,12 +209,12 @@ func wantedIssuer(providers []authconfig.Provider, base, clientID string) (strin
 		}
 		switch strings.TrimRight(p.Issuer, "/") {
 		case own:
-			return "", true
+			return "", p.Algorithm, true
 		case vendor:
-			return vendor, true
+			return vendor, p.Algorithm, true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 // cookiePassword is a stable secret of one deployment for sealing session

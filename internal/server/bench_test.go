@@ -2,10 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,11 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/identity"
@@ -64,108 +57,6 @@ func member(data []byte, name string) string {
 	_, rest, _ := bytes.Cut(data, []byte(`"`+name+`":"`))
 	value, _, _ := bytes.Cut(rest, []byte(`"`))
 	return string(value)
-}
-
-// perSecond runs op on n goroutines until about d has passed and returns the rate.
-func perSecond(n int, d time.Duration, op func(worker int)) float64 {
-	var done atomic.Int64
-	var wg sync.WaitGroup
-	start := time.Now()
-	for w := range n {
-		wg.Go(func() {
-			for time.Since(start) < d {
-				op(w)
-				done.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	return float64(done.Load()) / time.Since(start).Seconds()
-}
-
-const (
-	rounds    = 7
-	roundTime = time.Second
-)
-
-// BenchmarkSignIn measures code exchanges, refreshes and password sign-ins
-// over HTTP with a durable database, next to the bare RSA signature or argon2id
-// hash that each of them needs, on the same machine in the same run.
-func BenchmarkSignIn(b *testing.B) {
-	for b.Loop() {
-		s := startWith(b, server.Config{Hash: auth.DefaultHashParams, Limits: noLimits})
-		a := newAccount(b, s, email)
-		u, err := a.e.UserByEmail(b.Context(), email)
-		if err != nil {
-			b.Fatal(err)
-		}
-		form := func(v url.Values) string {
-			v.Set("client_id", a.e.ClientID)
-			return v.Encode()
-		}
-		passwordForm := form(url.Values{"grant_type": {"password"}, "client_secret": {a.key}, "email": {email}, "password": {password}})
-		http, refresh := make([]*client, clients), make([]string, clients)
-		for i := range http {
-			http[i] = newClient(s.URL())
-			refresh[i] = member(http[i].authenticate(b, passwordForm), "refresh_token")
-		}
-		signingKey, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			b.Fatal(err)
-		}
-		digest, salt, p := sha256.Sum256([]byte("claims")), make([]byte, 16), auth.DefaultHashParams
-		codes := make(chan string, 100_000)
-		codeForm := func(code string) string {
-			return form(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}})
-		}
-		// Rounds take turns, so that whatever else the machine does meets all alike.
-		rates := map[string][]float64{}
-		for range rounds {
-			rates["rsa"] = append(rates["rsa"], perSecond(runtime.GOMAXPROCS(0), roundTime, func(int) {
-				if _, err := rsa.SignPKCS1v15(nil, signingKey, crypto.SHA256, digest[:]); err != nil {
-					b.Error(err)
-				}
-			}))
-			refreshes := perSecond(clients, roundTime, func(w int) {
-				refresh[w] = member(http[w].authenticate(b, form(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh[w]}})), "refresh_token")
-			})
-			rates["refresh"] = append(rates["refresh"], refreshes)
-			// The pages that give out codes are not measured.
-			var wg sync.WaitGroup
-			for range clients {
-				wg.Go(func() {
-					for len(codes) < int(2*refreshes*roundTime.Seconds()) {
-						code := identity.NewULID()
-						hash := sha256.Sum256([]byte(code))
-						if err := a.e.AddCode(b.Context(), identity.Code{Hash: hash[:], UserID: u.ID, RedirectURI: callback, CodeChallenge: challenge(), AuthMethod: "password",
-							ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
-							b.Error(err)
-							return
-						}
-						codes <- code
-					}
-				})
-			}
-			wg.Wait()
-			rates["exchange"] = append(rates["exchange"], perSecond(clients, roundTime, func(w int) {
-				http[w].authenticate(b, codeForm(<-codes))
-			}))
-			rates["argon2"] = append(rates["argon2"], perSecond(runtime.GOMAXPROCS(0), roundTime, func(int) {
-				argon2.IDKey([]byte(password), salt, p.Iterations, p.MemoryKiB, p.Parallelism, 32)
-			}))
-			rates["password"] = append(rates["password"], perSecond(2*runtime.GOMAXPROCS(0), roundTime, func(w int) { http[w].authenticate(b, passwordForm) }))
-		}
-		for name, v := range rates {
-			b.ReportMetric(middle(v)/float64(runtime.GOMAXPROCS(0)), name+"/s/core")
-		}
-		for metric, names := range map[string][2]string{"refresh_vs_bare_rsa": {"refresh", "rsa"}, "exchange_vs_bare_rsa": {"exchange", "rsa"}, "password_vs_bare_argon2": {"password", "argon2"}} {
-			ratios := make([]float64, rounds)
-			for i := range ratios {
-				ratios[i] = rates[names[0]][i] / rates[names[1]][i]
-			}
-			b.ReportMetric(middle(ratios), metric)
-		}
-	}
 }
 
 func middle[T float64 | time.Duration](values []T) T {

@@ -258,7 +258,7 @@ func TestOrganizationErrorBodies(t *testing.T) {
 		{422, "invalid_request_parameters", "GET", invitationsPath + "?order=odd", nil},
 		{400, "bad_request", "POST", "/authorization/roles", m{"slug": "Upper", "name": "X"}},
 		{400, "bad_request", "POST", "/authorization/roles", m{"slug": "org-x", "name": "X"}},
-		{400, "bad_request", "POST", "/authorization/roles", m{"slug": "x", "name": "X", "resource_type_slug": "document"}},
+		{400, "bad_request", "POST", "/authorization/roles", m{"slug": "x", "name": "X", "resource_type_slug": "No Type"}},
 		{409, "role_slug_conflict", "POST", "/authorization/roles", m{"slug": "member", "name": "X"}},
 		{422, "", "POST", "/authorization/roles", m{"slug": "x"}},
 		{422, "", "POST", "/authorization/roles", m{"slug": "x", "name": "X", "description": long}},

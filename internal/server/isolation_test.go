@@ -43,6 +43,10 @@ type tenant struct {
 	admin      string
 	claim      *claim.Grant
 	circle     circle
+	bridge     bridge
+	belongings belongings
+	connected  connected
+	rights     rights
 }
 
 const password = "correct horse"
@@ -113,6 +117,10 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 
 	v.letters = newLetters(t, s, v)
 	v.circle = newCircle(t, v.env, mark)
+	v.bridge = newBridge(t, s, v)
+	v.belongings = newBelongings(t, v)
+	v.connected = newConnected(t, s, v)
+	v.rights = newRights(t, v.env, v.circle, mark)
 	v.deployment, _, err = v.team.OpenDeployment(ctx, "shop", claim.Preview, mark, false)
 	must(err)
 	_, _, err = v.team.OpenDeployment(ctx, "shop", claim.Prod, "prod", false)
@@ -182,7 +190,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
 	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
-		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.letters.state(t, v.env)}, "", " ")
+		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.bridge.state(t, v.env), v.belongings.state(t, v), v.rights.state(t, v.env, v.circle), v.letters.state(t, v.env), v.connected.state(t, v)}, "", " ")
 	must(nil, err)
 	return string(out)
 }
@@ -486,7 +494,7 @@ func tryRoute(t *testing.T, s *server.Server, p string, r row) {
 					t.Errorf("%s with %s of A shows %q of B:\n%s", p, name, text, answer)
 				}
 			}
-			for _, secret := range []string{b.apiKey, b.refresh, b.admin, b.token, b.plat, b.pending, b.reset.Code, password} {
+			for _, secret := range []string{b.apiKey, b.refresh, b.admin, b.token, b.plat, b.belongings.value, b.pending, b.reset.Code, b.connected.secret, password} {
 				if strings.Contains(answer, secret) {
 					t.Errorf("%s with %s of A shows a secret of B", p, name)
 				}

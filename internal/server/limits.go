@@ -7,20 +7,24 @@ import (
 	"strings"
 
 	"github.com/berthdev/berth/internal/limit"
+	"github.com/berthdev/berth/internal/server/authkit"
 	"github.com/berthdev/berth/internal/server/hosted"
 	"github.com/berthdev/berth/internal/server/keyed"
 	"github.com/berthdev/berth/internal/server/route"
 )
 
 // limited holds every client address to a rate: a page for people, JSON for
-// programs.
+// programs. A preflight of the token endpoint is answered all the same: were it
+// refused, a browser would not send the request, and its program could not read
+// that it has to wait.
 func (s *Server) limited(requests *limit.Limiter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := requests.Take(route.ClientIP(r))
-		if err == nil {
+		if err == nil || r.Method == http.MethodOptions && r.URL.Path == tokenEndpoint {
 			next.ServeHTTP(w, r)
 			return
 		}
+		s.readable(w, r)
 		if strings.HasPrefix(r.Header.Get("Accept"), "text/html") {
 			err = hosted.TooMany(w, r, err)
 		} else {
@@ -30,6 +34,29 @@ func (s *Server) limited(requests *limit.Limiter, next http.Handler) http.Handle
 			s.cfg.Log.DebugContext(r.Context(), "answer of a limit not sent", "err", err) // the client is gone
 		}
 	})
+}
+
+const tokenEndpoint = "/user_management/authenticate"
+
+// readable lets a program in a browser read the refusal of a limit where it may
+// read the route's own answers. The environment is in a body that nobody has
+// read, so the token endpoint takes the origins of all of them, as its preflight
+// does.
+func (s *Server) readable(w http.ResponseWriter, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	switch path := r.URL.Path; {
+	case path == tokenEndpoint && origin != "":
+		known, err := s.db.OriginKnown(r.Context(), origin)
+		if err != nil {
+			s.cfg.Log.ErrorContext(r.Context(), "origins not read", "err", err)
+		}
+		if known {
+			authkit.AllowOrigin(w, origin)
+		}
+	case strings.HasPrefix(path, "/sso/jwks/"), strings.HasSuffix(path, "/.well-known/openid-configuration"):
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+	}
 }
 
 // fromProxy gives requests of trusted proxies the address of their client: the

@@ -61,6 +61,7 @@ func newLetters(t testing.TB, s *server.Server, v *tenant) letters {
 	}
 	l.magic, l.reset = add(identity.MagicAuth, v.user.Email), add(identity.PasswordReset, v.user.Email)
 	l.change = add(identity.EmailChange, "changed-"+v.mark+"@users.example")
+	must(e.PutTestUser(ctx, v.user.ID, password))
 	must(e.AddMessage(ctx, identity.Message{To: v.user.Email, Kind: string(identity.MagicAuth), Subject: v.mark, Text: v.mark}))
 	return l
 }

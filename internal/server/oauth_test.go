@@ -155,7 +155,7 @@ func TestCodeRules(t *testing.T) {
 		"unknown client":                    {more: url.Values{"client_id": {"client_x"}}, status: 400, code: "invalid_client"},
 		"no client":                         {more: url.Values{"client_id": {""}}, status: 400, code: "invalid_request"},
 		"no code":                           {more: url.Values{"code": {""}}, status: 400, code: "invalid_request"},
-		"another grant":                     {more: url.Values{"grant_type": {"client_credentials"}}, status: 400, code: "unsupported_grant_type"},
+		"another grant":                     {more: url.Values{"grant_type": {"client_credentials"}}, status: 400, code: "invalid_request"},
 		"without PKCE, with the API key":    {begin: noPKCE, more: url.Values{"code_verifier": {""}, "client_secret": {a.key}}, status: 200},
 		"without PKCE and without key":      {begin: noPKCE, more: url.Values{"code_verifier": {""}}, status: 400, code: "invalid_client"},
 		"without PKCE, with a verifier":     {begin: noPKCE, more: url.Values{"client_secret": {a.key}}, status: 400, code: "invalid_grant"},

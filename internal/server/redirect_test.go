@@ -192,7 +192,7 @@ func TestAuthorizeRedirectsToRegisteredURIsOnly(t *testing.T) {
 		// A request that is fine but for its redirect URI, and ones that would
 		// be answered by a redirect.
 		for name, more := range map[string]url.Values{"good": nil, "bad response type": {"response_type": {"token"}}, "bad challenge": {"code_challenge_method": {"plain"}},
-			"fragment": {"response_mode": {"fragment"}}, "form_post": {"response_mode": {"form_post"}}, "other provider": {"provider": {"GoogleOAuth"}}} {
+			"fragment": {"response_mode": {"fragment"}}, "form_post": {"response_mode": {"form_post"}}, "other provider": {"provider": {"NoSuchOAuth"}}} {
 			resp, page := get(t, c, authorizeURL(s.URL(), e.ClientID, try.asked, more))
 			to := resp.Header.Get("Location")
 			switch {
@@ -236,7 +236,7 @@ func TestAuthorizeRefusesDoubledAndUnreadableParameters(t *testing.T) {
 	good := authorizeURL(s.URL(), e.ClientID, callback, nil)
 	for _, more := range []string{
 		"&redirect_uri=https://evil.test", "&redirect_uri=" + callback, "&client_id=x", "&response_type=token", "&state=other", "&code_challenge=" + challenge(),
-		"&code_challenge_method=plain", "&provider=GoogleOAuth", "&redirect_uri", "&redirect%5furi=https://evil.test", // the name itself may be encoded
+		"&code_challenge_method=plain", "&provider=NoSuchOAuth", "&redirect_uri", "&redirect%5furi=https://evil.test", // the name itself may be encoded
 	} {
 		resp, _ := get(t, browser(t), good+more)
 		if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Location") != "" {
@@ -288,7 +288,7 @@ func TestAuthorizeReturnsErrorsToTheApplication(t *testing.T) {
 		"padded challenge":    {url.Values{"code_challenge": {challenge() + "="}}, "invalid_request"},
 		"challenge of spaces": {url.Values{"code_challenge": {strings.Repeat(" ", 43)}}, "invalid_request"},
 		"screen hint":         {url.Values{"screen_hint": {"evil"}}, "invalid_request"},
-		"provider":            {url.Values{"provider": {"GoogleOAuth"}}, "connection_invalid"},
+		"provider":            {url.Values{"provider": {"NoSuchOAuth"}}, "connection_invalid"},
 		"connection":          {url.Values{"provider": nil, "connection_id": {"conn_1"}}, "connection_invalid"},
 		"organization":        {url.Values{"provider": nil, "organization_id": {"org_1"}}, "organization_invalid"},
 	} {

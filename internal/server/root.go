@@ -8,6 +8,7 @@ import (
 
 	"github.com/berthdev/berth/internal/server/route"
 	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/workos"
 	"github.com/berthdev/berth/web"
 )
 
@@ -22,7 +23,7 @@ func (s *Server) root() http.Handler {
 		case strings.HasPrefix(r.Header.Get("Accept"), "text/html"):
 			err = web.Write(w, http.StatusNotFound, web.NotFound{Frame: web.Frame{Brand: web.Brand{Name: "Berth"}}, RequestID: route.RequestID(r.Context())})
 		default:
-			err = route.JSON(w, http.StatusNotFound, map[string]string{"code": "not_supported", "message": r.Method + " " + r.URL.Path + " is not supported by Berth."})
+			err = route.JSON(w, http.StatusNotFound, workos.MessageError{Message: "There is no " + r.Method + " " + r.URL.Path + "."})
 		}
 		if err != nil {
 			s.cfg.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)

@@ -25,15 +25,23 @@ import (
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/secret"
+	"github.com/berthdev/berth/internal/server/apikeys"
 	"github.com/berthdev/berth/internal/server/authkit"
+	"github.com/berthdev/berth/internal/server/authorization"
 	"github.com/berthdev/berth/internal/server/berthapi"
+	"github.com/berthdev/berth/internal/server/connect"
 	"github.com/berthdev/berth/internal/server/control"
 	"github.com/berthdev/berth/internal/server/deploy"
+	"github.com/berthdev/berth/internal/server/flags"
 	"github.com/berthdev/berth/internal/server/hosted"
 	"github.com/berthdev/berth/internal/server/platform"
 	"github.com/berthdev/berth/internal/server/route"
+	"github.com/berthdev/berth/internal/server/sso"
 	"github.com/berthdev/berth/internal/server/webhook"
+	"github.com/berthdev/berth/internal/server/widgets"
 	"github.com/berthdev/berth/internal/store"
+	"github.com/berthdev/berth/internal/upstream"
+	"github.com/berthdev/berth/internal/workos"
 )
 
 // Config is everything a server is made from.
@@ -43,7 +51,8 @@ type Config struct {
 	PublicURL    string // origin under which clients reach the server; default: http://<listener>
 	Version      string
 	GitHubSecret secret.String   // authenticates branch events
-	Mailer       auth.Mailer     // sends mail of production environments; nil: they have no sign-up
+	SMTP         SMTP            // sends mail of production environments; zero: they have no sign-up
+	Mailer       auth.Mailer     // instead of SMTP
 	Hash         auth.HashParams // zero: auth.DefaultHashParams
 	// Limits are the rates that callers are held to. Nil: limit.Documented();
 	// &limit.Rules{} turns all of them off.
@@ -68,6 +77,8 @@ type Server struct {
 	keys     *auth.Keyring
 	api      *berthapi.API
 	hooks    *webhook.Sender
+	mailer   auth.Mailer                 // nil: production sends no mail
+	mailing  func(context.Context) error // delivers what mailer took
 	listener net.Listener
 	base     string
 	http     *http.Server
@@ -85,7 +96,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: authkit.EventData})
+	mailer, mailing, err := cfg.mailer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.DataDir, "berth.db"), Now: cfg.Now, Describe: describe})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +108,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Server{cfg: cfg, db: db, keys: auth.NewKeyring(db, cfg.Log), listener: listener, base: strings.TrimRight(cfg.PublicURL, "/")}
+	s := &Server{cfg: cfg, db: db, keys: auth.NewKeyring(db, cfg.Log), mailer: mailer, mailing: mailing, listener: listener, base: strings.TrimRight(cfg.PublicURL, "/")}
 	if s.base == "" {
 		s.base = "http://" + loopbackName(listener.Addr())
 	}
@@ -150,8 +165,8 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	baseURL := func() string { return s.base }
 	service := auth.New(s.db, s.keys, auth.NewHasher(s.cfg.Hash), baseURL)
-	if s.cfg.Mailer != nil {
-		service.UseMailer(s.cfg.Mailer)
+	if s.mailer != nil {
+		service.UseMailer(s.mailer)
 	}
 	rules := limit.Documented()
 	if s.cfg.Limits != nil {
@@ -162,13 +177,21 @@ func (s *Server) handler() http.Handler {
 	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
-	(&hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}).Mount(mux)
-	(&platform.API{DB: s.db, Log: s.cfg.Log}).Mount(mux)
+	pages := &hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}
+	pages.Mount(mux)
+	(&sso.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Hosted: pages, Upstream: &upstream.Client{Now: s.db.Now}, Limits: limits}).Mount(mux)
+	(&authorization.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	(&apikeys.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	(&flags.API{DB: s.db, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	(&widgets.API{DB: s.db, Auth: service, Log: s.cfg.Log, Limits: limits}).Mount(mux)
+	teams := &platform.API{DB: s.db, Log: s.cfg.Log}
+	teams.Mount(mux)
+	(&connect.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Limits: limits, Platform: teams.Token()}).Mount(mux)
 	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Gone: s.api.Gone}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())
-	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, mux))))
+	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, s.unserved(mux)))))
 }
 
 // recovered turns a panic into an answer, and into a log line with its stack.
@@ -183,7 +206,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				panic(p)
 			}
 			s.cfg.Log.ErrorContext(r.Context(), "request panicked", "route", r.Pattern, "request_id", route.RequestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
-			http.Error(w, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".", http.StatusInternalServerError)
+			_ = workos.MessageAnswer(http.StatusInternalServerError, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".").Write(w)
 		}()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
@@ -212,6 +235,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.keys.Run(ctx) })
 	g.Go(func() error { return s.janitor(ctx) })
 	g.Go(func() error { return s.hooks.Run(ctx) })
+	g.Go(func() error { return s.mailing(ctx) })
 	err := g.Wait()
 	return errors.Join(err, s.db.Close())
 }
@@ -244,6 +268,9 @@ func (s *Server) clean(ctx context.Context) error {
 		if _, err := s.api.Reap(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := s.keys.Advance(ctx); err != nil {
+		return err
 	}
 	return s.db.Sweep(ctx)
 }

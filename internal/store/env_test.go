@@ -164,7 +164,7 @@ func TestSigningKeyIsTakenOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				k, err := e.SigningKey(ctx)
+				k, _, err := e.SigningKey(ctx)
 				if err != nil {
 					t.Errorf("SigningKey = %v", err)
 				}
@@ -182,14 +182,14 @@ func TestSigningKeyIsTakenOnce(t *testing.T) {
 		}
 	}
 	e := env(t, tm, "last")
-	if _, err := e.SigningKey(ctx); err != ErrNoReadyKey {
-		t.Errorf("SigningKey with an empty pool = %v, want ErrNoReadyKey", err)
+	if k, _, err := e.SigningKey(ctx); err != ErrNoReadyKey || k.Algorithm != "RS256" {
+		t.Errorf("SigningKey with an empty pool = %v, %v; want ErrNoReadyKey for RS256", k.Algorithm, err)
 	}
 	var wg sync.WaitGroup
 	kids := make([]string, 8)
 	for i := range kids {
 		wg.Go(func() {
-			k, err := e.PutSigningKey(ctx, identity.SigningKey{KID: fmt.Sprint("own", i), Algorithm: "RS256", Private: []byte("p"), PublicJWK: "{}"})
+			k, _, err := e.PutSigningKey(ctx, identity.SigningKey{KID: fmt.Sprint("own", i), Algorithm: "RS256", Private: []byte("p"), PublicJWK: "{}"})
 			if err != nil {
 				t.Errorf("PutSigningKey = %v", err)
 			}
@@ -293,7 +293,7 @@ func TestDeleteEnvironmentTakesEverythingAlong(t *testing.T) {
 	if _, err := e.AddRedirectURI(ctx, "https://a.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.PutSigningKey(ctx, identity.SigningKey{KID: "k", Private: []byte("p")}); err != nil {
+	if _, _, err := e.PutSigningKey(ctx, identity.SigningKey{KID: "k", Algorithm: "RS256", Private: []byte("p")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tm.DeleteEnvironment(ctx, e.ID); err != nil {

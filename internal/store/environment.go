@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/berthdev/berth/internal/fault"
@@ -159,45 +158,6 @@ func (t *Team) DeleteEnvironment(ctx context.Context, id string) error {
 	return err
 }
 
-// envCache keeps environments by client ID. A row that was read before a
-// change and arrives after it must not be kept, so a read tells which turn it
-// began in and every change begins a new one.
-type envCache struct {
-	mu   sync.RWMutex
-	turn uint64
-	envs map[string]identity.Environment
-}
-
-func (c *envCache) get(clientID string) (e identity.Environment, turn uint64, ok bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	e, ok = c.envs[clientID]
-	return e, c.turn, ok
-}
-
-func (c *envCache) put(e identity.Environment, turn uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.turn != turn {
-		return
-	}
-	if c.envs == nil || len(c.envs) >= cachedEnvironments {
-		c.envs = map[string]identity.Environment{}
-	}
-	c.envs[e.ClientID] = e
-}
-
-func (c *envCache) forget(clientID string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.turn++
-	delete(c.envs, clientID)
-}
-
-// cachedEnvironments bounds the cache; an entry has less than a kilobyte
-// unless its JWT template is long.
-const cachedEnvironments = 4096
-
 // EnvByClientID returns the environment that a client ID selects. Answers are
 // cached in this process; changes made through this DB are seen at once.
 func (db *DB) EnvByClientID(ctx context.Context, clientID string) (*Env, error) {
@@ -212,25 +172,36 @@ func (db *DB) EnvByClientID(ctx context.Context, clientID string) (*Env, error) 
 	if err != nil {
 		return nil, err
 	}
-	db.envs.put(e, turn)
+	db.envs.put(e.ClientID, e, turn)
 	return &Env{db: db, Environment: e}, nil
 }
 
-// EnvByAPIKey returns the environment that an API key selects.
+// EnvByAPIKey returns the environment that an API key selects, from memory like
+// EnvByClientID.
 func (db *DB) EnvByAPIKey(ctx context.Context, key string) (*Env, error) {
 	hash := sha256.Sum256([]byte(key))
-	var clientID, keyID string
-	err := db.row(ctx, `SELECT e.client_id, k.id FROM api_keys k JOIN environments e ON e.id = k.environment_id
-		WHERE k.hash = $1 AND (k.expires_at = 0 OR k.expires_at > $2)`, hash[:], millis(db.now())).Scan(&clientID, &keyID)
-	if isNoRows(err) {
-		return nil, fault.New(fault.Unauthenticated, "Unauthorized").WithCode("unauthorized")
+	unknown := func() error { return fault.New(fault.Unauthenticated, "Unauthorized").WithCode("unauthorized") }
+	k, turn, ok := db.keys.get(hash)
+	if !ok {
+		err := db.row(ctx, "SELECT k.id, k.expires_at, e.client_id FROM api_keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = $1", hash[:]).
+			Scan(&k.id, &k.expires, &k.clientID)
+		if isNoRows(err) {
+			return nil, unknown()
+		}
+		if err != nil {
+			return nil, err
+		}
+		db.keys.put(hash, k, turn)
 	}
-	if err != nil {
-		return nil, err
+	if k.expires != 0 && k.expires <= millis(db.now()) {
+		return nil, unknown()
 	}
-	e, err := db.EnvByClientID(ctx, clientID)
+	e, err := db.EnvByClientID(ctx, k.clientID)
+	if fault.Is(err, fault.NotFound) {
+		return nil, unknown() // deleted, with its keys
+	}
 	if err == nil {
-		e.by = Actor{Kind: ByAPIKey, ID: keyID}
+		e.by = Actor{Kind: ByAPIKey, ID: k.id}
 	}
 	return e, err
 }
@@ -323,7 +294,7 @@ func (e *Env) CreateAPIKey(ctx context.Context, name string, expires time.Time, 
 
 // ExpireAPIKey ends an API key at the given time.
 func (e *Env) ExpireAPIKey(ctx context.Context, id string, at time.Time) error {
-	return e.db.write(ctx, func(tx *tx) error {
+	err := e.db.write(ctx, func(tx *tx) error {
 		n, err := tx.exec("UPDATE api_keys SET expires_at = $3, updated_at = $4 WHERE environment_id = $1 AND id = $2", e.ID, id, millis(at), millis(e.db.now()))
 		if err == nil && n == 0 {
 			return notFound("API key", id)
@@ -333,4 +304,6 @@ func (e *Env) ExpireAPIKey(ctx context.Context, id string, at time.Time) error {
 		}
 		return e.audit(tx, "api_key.expired", id)
 	})
+	e.db.keys.forgetAll() // one of them, by its hash; this is rare
+	return err
 }

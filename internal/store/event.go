@@ -30,15 +30,18 @@ type happened struct {
 	about        any
 }
 
+// withContext is an event's about with what is known besides.
+type withContext struct{ about, context any }
+
 // insertEvents is the statement that writes n events, by n.
 var insertEvents = func() (texts [maxRecorded + 1]string) {
 	for n := 1; n <= maxRecorded; n++ {
 		rows := make([]string, n)
 		for i := range rows {
 			// $1 and $2 are the environment and the time of all of them.
-			rows[i] = fmt.Sprintf("($1, $%d, $%d, $%d, $%d, $2)", 4*i+3, 4*i+4, 4*i+5, 4*i+6)
+			rows[i] = fmt.Sprintf("($1, $%d, $%d, $%d, $%d, $%d, $2)", 5*i+3, 5*i+4, 5*i+5, 5*i+6, 5*i+7)
 		}
-		texts[n] = "INSERT INTO events (environment_id, id, name, organization_id, data, created_at) VALUES " + strings.Join(rows, ", ")
+		texts[n] = "INSERT INTO events (environment_id, id, name, organization_id, data, context, created_at) VALUES " + strings.Join(rows, ", ")
 	}
 	return texts
 }()
@@ -76,17 +79,17 @@ func (e *Env) record(tx *tx, list ...happened) error {
 	now := millis(db.now())
 	for len(list) > 0 {
 		n := min(len(list), maxRecorded)
-		args := append(make([]any, 0, 2+4*n), e.ID, now)
+		args := append(make([]any, 0, 2+5*n), e.ID, now)
 		for _, h := range list[:n] {
 			id, err := db.events.nextID()
 			if err != nil {
 				return err
 			}
-			data, err := db.describe(h.about)
+			data, around, err := db.described(h.about)
 			if err != nil {
 				return fmt.Errorf("describe %s: %w", h.name, err)
 			}
-			args = append(args, id, h.name, h.organization, string(data))
+			args = append(args, id, h.name, h.organization, data, around)
 		}
 		if _, err := tx.exec(insertEvents[n], args...); err != nil {
 			return fmt.Errorf("record %s: %w", list[0].name, err)
@@ -98,6 +101,20 @@ func (e *Env) record(tx *tx, list ...happened) error {
 		tx.hooked = true
 	}
 	return nil
+}
+
+// described is the JSON of what an event is about and of its context, "" for
+// none.
+func (db *DB) described(about any) (data, around string, err error) {
+	if w, ok := about.(withContext); ok {
+		b, err := db.describe(w.context)
+		if err != nil {
+			return "", "", err
+		}
+		about, around = w.about, string(b)
+	}
+	b, err := db.describe(about)
+	return string(b), around, err
 }
 
 func authenticated(a identity.Authentication) happened {
@@ -125,12 +142,12 @@ type EventFilter struct {
 	Since, Until   time.Time // inclusive, exclusive
 }
 
-const eventColumns = "id, name, organization_id, data, created_at"
+const eventColumns = "id, name, organization_id, data, context, created_at"
 
 func scanEvent(s scanner) (identity.Event, error) {
 	var v identity.Event
 	var created int64
-	err := s.Scan(&v.ID, &v.Name, &v.OrganizationID, &v.Data, &created)
+	err := s.Scan(&v.ID, &v.Name, &v.OrganizationID, &v.Data, &v.Context, &created)
 	v.CreatedAt = fromMillis(created)
 	return v, err
 }

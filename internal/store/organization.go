@@ -67,6 +67,9 @@ func (e *Env) CreateOrganization(ctx context.Context, o identity.Organization) (
 		if err != nil {
 			return organizationConflict(err)
 		}
+		if err := e.createRoot(tx, o); err != nil {
+			return err
+		}
 		o.Domains = make([]identity.OrganizationDomain, len(domains))
 		for i, d := range domains {
 			d.OrganizationID = o.ID
@@ -92,6 +95,9 @@ func (e *Env) UpdateOrganization(ctx context.Context, o identity.Organization) (
 		}
 		if err != nil {
 			return organizationConflict(err)
+		}
+		if err := e.renameRoot(tx, o); err != nil {
+			return err
 		}
 		if o.Domains, err = e.replaceDomains(tx, o.ID, wanted); err != nil {
 			return err

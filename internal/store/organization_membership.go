@@ -11,8 +11,14 @@ import (
 )
 
 const membershipColumns = `id, user_id, organization_id, (SELECT name FROM organizations o WHERE o.id = organization_memberships.organization_id), status, created_at, updated_at,
-	(SELECT json_group_array(slug) FROM (SELECT r.slug FROM membership_roles mr JOIN roles r ON r.id = mr.role_id
-		WHERE mr.membership_id = organization_memberships.id ORDER BY r.organization_id IS NOT NULL, r.id))`
+	(SELECT json_group_array(slug) FROM (SELECT slug FROM roles WHERE id IN (` + organizationRoles + `)` + rolePriority + `))`
+
+// organizationRoles selects the ids of the roles that a row of
+// organization_memberships has in the whole organization, by groups too. It says
+// what the view grants says, but SQLite would read that view whole in here.
+const organizationRoles = `SELECT mr.role_id FROM membership_roles mr WHERE mr.membership_id = organization_memberships.id
+	UNION ALL SELECT a.role_id FROM group_members gm JOIN group_role_assignments a ON a.group_id = gm.group_id
+	WHERE gm.membership_id = organization_memberships.id AND a.resource_id = 'authz_resource' || substr(organization_memberships.organization_id, 4)`
 
 func scanMembership(s scanner) (identity.Membership, error) {
 	var m identity.Membership
@@ -37,8 +43,8 @@ func (e *Env) roleIDs(tx *tx, organizationID string, slugs []string) ([]string, 
 	}
 	ids := make([]string, len(slugs))
 	for i, slug := range slugs {
-		err := tx.row("SELECT id FROM roles WHERE environment_id = $1 AND slug = $3 AND (organization_id IS NULL OR organization_id = $2) ORDER BY organization_id IS NULL LIMIT 1",
-			e.ID, organizationID, slug).Scan(&ids[i])
+		err := tx.row("SELECT id FROM roles WHERE environment_id = $1 AND slug = $3 AND resource_type = $4 AND (organization_id IS NULL OR organization_id = $2) ORDER BY organization_id IS NULL LIMIT 1",
+			e.ID, organizationID, slug, identity.OrganizationResource).Scan(&ids[i])
 		if isNoRows(err) {
 			return nil, fault.New(fault.Invalid, "Role '%s' is not a valid role.", slug).WithCode("invalid_role")
 		}
@@ -54,11 +60,13 @@ func (e *Env) setMembershipRoles(tx *tx, membershipID, organizationID string, sl
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec("DELETE FROM membership_roles WHERE membership_id = $1", membershipID); err != nil {
+	// What stays keeps its id as an assignment.
+	if _, err := tx.exec("DELETE FROM membership_roles WHERE membership_id = $1 AND role_id NOT IN (SELECT value FROM json_each($2))", membershipID, idList(ids)); err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if _, err := tx.exec("INSERT INTO membership_roles (membership_id, role_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", membershipID, id); err != nil {
+		if _, err := tx.exec("INSERT INTO membership_roles (id, membership_id, role_id, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+			identity.NewID(identity.PrefixRoleAssignment), membershipID, id, millis(e.db.now())); err != nil {
 			return err
 		}
 	}
@@ -302,13 +310,13 @@ func (e *Env) MemberAccess(ctx context.Context, organizationID, userID string) (
 		return nil, err
 	}
 	a.Permissions = []string{}
-	err = e.db.list(ctx, `SELECT DISTINCT p.slug FROM membership_roles mr JOIN role_permissions rp ON rp.role_id = mr.role_id JOIN permissions p ON p.id = rp.permission_id
-		WHERE mr.membership_id = $1 ORDER BY p.slug`, func(s scanner) error {
+	err = e.db.list(ctx, `SELECT slug FROM permissions WHERE environment_id = $1 AND id IN (SELECT rp.permission_id FROM organization_memberships
+		JOIN role_permissions rp ON rp.role_id IN (`+organizationRoles+`) WHERE organization_memberships.id = $2) ORDER BY slug`, func(s scanner) error {
 		var slug string
 		err := s.Scan(&slug)
 		a.Permissions = append(a.Permissions, slug)
 		return err
-	}, a.Membership.ID)
+	}, e.ID, a.Membership.ID)
 	return &a, err
 }
 

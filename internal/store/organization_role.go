@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/berthdev/berth/internal/fault"
@@ -19,8 +21,9 @@ func seedRoles(tx *tx, environmentID string, now time.Time) error {
 const roleColumns = `id, COALESCE(organization_id, ''), slug, name, description, resource_type, created_at, updated_at,
 	(SELECT json_group_array(slug) FROM (SELECT p.slug FROM role_permissions rp JOIN permissions p ON p.id = rp.permission_id WHERE rp.role_id = roles.id ORDER BY p.slug))`
 
-// rolePriority orders roles: the environment's first, then by age.
-const rolePriority = " ORDER BY organization_id IS NOT NULL, id"
+// rolePriority orders roles: the environment's first, then by age. The default
+// role is what a member has without another one, so it comes last.
+const rolePriority = " ORDER BY slug = '" + identity.DefaultRole + "' AND organization_id IS NULL, organization_id IS NOT NULL, id"
 
 func scanRole(s scanner) (identity.Role, error) {
 	var r identity.Role
@@ -73,7 +76,8 @@ func (e *Env) Role(ctx context.Context, organizationID, slug string) (identity.R
 // that is taken is a Conflict.
 func (e *Env) CreateRole(ctx context.Context, r identity.Role) (identity.Role, error) {
 	now := e.db.now()
-	r.ID, r.CreatedAt, r.UpdatedAt, r.Permissions = identity.NewID(identity.PrefixRole), now, now, []string{}
+	r.ID, r.CreatedAt, r.UpdatedAt, r.Permissions = identity.NewOrderedID(identity.PrefixRole), now, now, []string{}
+	r.ResourceType = cmp.Or(r.ResourceType, identity.OrganizationResource)
 	err := e.db.write(ctx, func(tx *tx) error {
 		var organization any
 		code := "role_slug_conflict"
@@ -88,9 +92,24 @@ func (e *Env) CreateRole(ctx context.Context, r identity.Role) (identity.Role, e
 		if isUnique(err) {
 			return fault.New(fault.Conflict, "A role with the slug '%s' already exists.", r.Slug).WithCode(code)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.recordRole(tx, "created", r)
 	})
 	return r, err
+}
+
+// recordRole keeps what became of a role, for the application and the audit log.
+func (e *Env) recordRole(tx *tx, what string, r identity.Role) error {
+	name := "role." + what
+	if r.OrganizationID != "" {
+		name = "organization_role." + what
+	}
+	if err := e.audit(tx, name, r.Slug); err != nil {
+		return err
+	}
+	return e.record(tx, happened{name: name, organization: r.OrganizationID, about: r})
 }
 
 // ownRole finds the role that a change is for. The environment's roles are not
@@ -112,21 +131,27 @@ func (e *Env) ownRole(tx *tx, organizationID, slug string) (identity.Role, error
 	return r, err
 }
 
-// changeRole runs fn on a role and returns what became of it.
+// changeRole runs fn on a role and returns what became of it. What changes
+// nothing is not recorded.
 func (e *Env) changeRole(ctx context.Context, organizationID, slug string, fn func(*tx, identity.Role) error) (identity.Role, error) {
 	var r identity.Role
 	err := e.db.write(ctx, func(tx *tx) (err error) {
 		if r, err = e.ownRole(tx, organizationID, slug); err != nil {
 			return err
 		}
+		prior := r
 		if err := fn(tx, r); err != nil {
 			return err
 		}
-		if _, err := tx.exec("UPDATE roles SET updated_at = $3 WHERE environment_id = $1 AND id = $2", e.ID, r.ID, millis(e.db.now())); err != nil {
+		r, err = scanRole(tx.row("SELECT "+roleColumns+" FROM roles WHERE environment_id = $1 AND id = $2", e.ID, r.ID))
+		if err != nil || r.Name == prior.Name && r.Description == prior.Description && slices.Equal(r.Permissions, prior.Permissions) {
 			return err
 		}
-		r, err = scanRole(tx.row("SELECT "+roleColumns+" FROM roles WHERE environment_id = $1 AND id = $2", e.ID, r.ID))
-		return err
+		r.UpdatedAt = e.db.now()
+		if _, err := tx.exec("UPDATE roles SET updated_at = $3 WHERE environment_id = $1 AND id = $2", e.ID, r.ID, millis(r.UpdatedAt)); err != nil {
+			return err
+		}
+		return e.recordRole(tx, "updated", r)
 	})
 	return r, err
 }
@@ -153,19 +178,42 @@ func (e *Env) DeleteRole(ctx context.Context, organizationID, slug string) error
 		if err != nil {
 			return err
 		}
-		var uses int
-		err = tx.row(`SELECT (SELECT count(*) FROM membership_roles WHERE role_id = $1)
-			+ (SELECT count(*) FROM invitations WHERE environment_id = $2 AND organization_id = $3 AND role_slug = $4 AND state = 'pending' AND expires_at > $5)`,
-			r.ID, e.ID, organizationID, slug, millis(e.db.now())).Scan(&uses)
-		if err != nil {
+		var uses, groups int
+		err = tx.row(`SELECT (SELECT count(*) FROM membership_roles WHERE role_id = $1) + (SELECT count(*) FROM role_assignments WHERE role_id = $1)
+			+ (SELECT count(*) FROM invitations WHERE environment_id = $2 AND organization_id = $3 AND role_slug = $4 AND state = 'pending' AND expires_at > $5),
+			(SELECT count(*) FROM group_role_assignments WHERE role_id = $1)`,
+			r.ID, e.ID, organizationID, slug, millis(e.db.now())).Scan(&uses, &groups)
+		switch {
+		case err != nil:
+			return err
+		case uses > 0:
+			return fault.New(fault.Conflict, "The role '%s' is assigned to members of the organization.", slug).WithCode("role_has_assignments")
+		case groups > 0:
+			return fault.New(fault.Conflict, "The role '%s' is assigned to groups of the organization.", slug).WithCode("role_has_group_role_mappings")
+		}
+		if _, err := tx.exec("DELETE FROM roles WHERE environment_id = $1 AND id = $2", e.ID, r.ID); err != nil {
 			return err
 		}
-		if uses > 0 {
-			return fault.New(fault.Conflict, "The role '%s' is assigned to members of the organization.", slug).WithCode("role_has_assignments")
-		}
-		_, err = tx.exec("DELETE FROM roles WHERE environment_id = $1 AND id = $2", e.ID, r.ID)
-		return err
+		return e.recordRole(tx, "deleted", r)
 	})
+}
+
+// permissionFor finds a permission that a role can hold. The organization is
+// above all other resources, so a role for one of those never reaches what is
+// for the organization.
+func (e *Env) permissionFor(tx *tx, r identity.Role, slug string) (id string, err error) {
+	var of string
+	err = tx.row("SELECT id, resource_type FROM permissions WHERE environment_id = $1 AND slug = $2", e.ID, slug).Scan(&id, &of)
+	switch {
+	case isNoRows(err):
+		return "", noPermission(slug)
+	case err != nil:
+		return "", err
+	case of == identity.OrganizationResource && r.ResourceType != identity.OrganizationResource:
+		return "", fault.New(fault.Invalid, "The permission '%s' is for organizations and cannot be held by a role for resources of type '%s'.", slug, r.ResourceType).
+			WithCode("permission_of_other_resource_type")
+	}
+	return id, nil
 }
 
 func (e *Env) permissionID(tx *tx, slug string) (id string, err error) {
@@ -192,7 +240,7 @@ func (e *Env) SetRolePermissions(ctx context.Context, organizationID, slug strin
 }
 
 func (e *Env) addPermission(tx *tx, r identity.Role, slug string) error {
-	id, err := e.permissionID(tx, slug)
+	id, err := e.permissionFor(tx, r, slug)
 	if err != nil {
 		return err
 	}
@@ -260,13 +308,17 @@ func (e *Env) Permission(ctx context.Context, slug string) (identity.Permission,
 func (e *Env) CreatePermission(ctx context.Context, p identity.Permission) (identity.Permission, error) {
 	now := e.db.now()
 	p.ID, p.CreatedAt, p.UpdatedAt = identity.NewID(identity.PrefixPermission), now, now
+	p.ResourceType = cmp.Or(p.ResourceType, identity.OrganizationResource)
 	err := e.db.write(ctx, func(tx *tx) error {
 		_, err := tx.exec("INSERT INTO permissions (environment_id, "+permissionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
 			e.ID, p.ID, p.Slug, p.Name, p.Description, p.ResourceType, millis(now))
 		if isUnique(err) {
 			return fault.New(fault.Conflict, "A permission with the slug '%s' already exists.", p.Slug).WithCode("permission_slug_conflict")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.recordPermission(tx, "created", p)
 	})
 	return p, err
 }
@@ -280,18 +332,33 @@ func (e *Env) RenamePermission(ctx context.Context, slug string, name, descripti
 		if isNoRows(err) {
 			return noPermission(slug)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.recordPermission(tx, "updated", p)
 	})
 	return p, err
+}
+
+// recordPermission keeps what became of a permission, for the application and
+// the audit log.
+func (e *Env) recordPermission(tx *tx, what string, p identity.Permission) error {
+	if err := e.audit(tx, "permission."+what, p.Slug); err != nil {
+		return err
+	}
+	return e.record(tx, happened{name: "permission." + what, about: p})
 }
 
 // DeletePermission removes a permission, also from the roles that have it.
 func (e *Env) DeletePermission(ctx context.Context, slug string) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		n, err := tx.exec("DELETE FROM permissions WHERE environment_id = $1 AND slug = $2", e.ID, slug)
-		if err == nil && n == 0 {
+		p, err := scanPermission(tx.row("DELETE FROM permissions WHERE environment_id = $1 AND slug = $2 RETURNING "+permissionColumns, e.ID, slug))
+		if isNoRows(err) {
 			return noPermission(slug)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.recordPermission(tx, "deleted", p)
 	})
 }

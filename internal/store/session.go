@@ -8,13 +8,13 @@ import (
 	"github.com/berthdev/berth/internal/identity"
 )
 
-const sessionColumns = "id, user_id, organization_id, auth_method, status, redirect_uri, ip_address, user_agent, generation, rotated_at, expires_at, ended_at, created_at, updated_at"
+const sessionColumns = "id, user_id, organization_id, auth_method, status, redirect_uri, ip_address, user_agent, generation, rotated_at, expires_at, ended_at, created_at, updated_at, connection_id, provider"
 
 func scanSession(s scanner) (identity.Session, error) {
 	var v identity.Session
 	var rotated, expires, ended, created, updated int64
 	err := s.Scan(&v.ID, &v.UserID, &v.OrganizationID, &v.AuthMethod, &v.Status, &v.RedirectURI, &v.IPAddress, &v.UserAgent, &v.Generation,
-		&rotated, &expires, &ended, &created, &updated)
+		&rotated, &expires, &ended, &created, &updated, &v.ConnectionID, &v.Provider)
 	v.RotatedAt, v.ExpiresAt, v.EndedAt = fromMillis(rotated), fromMillis(expires), fromMillis(ended)
 	v.CreatedAt, v.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return v, err
@@ -23,8 +23,9 @@ func scanSession(s scanner) (identity.Session, error) {
 // AddCode keeps an authorization code until it expires.
 func (e *Env) AddCode(ctx context.Context, c identity.Code) error {
 	return e.db.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(`INSERT INTO codes (hash, environment_id, user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.Hash, e.ID, c.UserID, c.OrganizationID, c.RedirectURI, c.CodeChallenge, c.AuthMethod, millis(c.ExpiresAt), millis(e.db.now()))
+		_, err := tx.exec(`INSERT INTO codes (hash, environment_id, user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, created_at, connection_id, provider, tokens)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, c.Hash, e.ID, c.UserID, c.OrganizationID, c.RedirectURI, c.CodeChallenge, c.AuthMethod, millis(c.ExpiresAt), millis(e.db.now()),
+			c.ConnectionID, c.Provider, c.ProviderTokens)
 		return err
 	})
 }
@@ -38,9 +39,9 @@ var ErrCode = fault.New(fault.Invalid, "the code has expired or is invalid").Wit
 func (e *Env) Code(ctx context.Context, hash []byte) (identity.Code, error) {
 	c := identity.Code{Hash: hash}
 	var expires int64
-	err := e.db.row(ctx, `SELECT user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at FROM codes
+	err := e.db.row(ctx, `SELECT user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, connection_id, provider, tokens FROM codes
 		WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3`, hash, e.ID, millis(e.db.now())).
-		Scan(&c.UserID, &c.OrganizationID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires)
+		Scan(&c.UserID, &c.OrganizationID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires, &c.ConnectionID, &c.Provider, &c.ProviderTokens)
 	if isNoRows(err) {
 		return c, ErrCode
 	}
@@ -57,8 +58,8 @@ func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session) (
 	replayed := false
 	err := e.db.write(ctx, func(tx *tx) error {
 		replayed = false
-		err := tx.row(`UPDATE codes SET session_id = $4 WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3
-			RETURNING user_id, organization_id, redirect_uri, auth_method`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.OrganizationID, &s.RedirectURI, &s.AuthMethod)
+		err := tx.row(`UPDATE codes SET session_id = $4, tokens = NULL WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3
+			RETURNING user_id, organization_id, redirect_uri, auth_method, connection_id, provider`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.OrganizationID, &s.RedirectURI, &s.AuthMethod, &s.ConnectionID, &s.Provider)
 		if isNoRows(err) {
 			// Spent before? Then what it gave is no longer trusted.
 			n, err := e.revokeSessions(tx, "id = (SELECT session_id FROM codes WHERE hash = $3 AND environment_id = $1)", hash)
@@ -104,15 +105,15 @@ func (e *Env) openSession(tx *tx, s *identity.Session, now time.Time) (identity.
 			return u, err
 		}
 	}
-	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10)",
-		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt))
+	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10, $12, $13)",
+		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt), s.ConnectionID, s.Provider)
 	if err != nil {
 		return u, err
 	}
 	opened := happened{name: "session.created", organization: s.OrganizationID, about: *s}
 	if kind := eventType[s.AuthMethod]; kind != "" {
 		return u, e.record(tx, authenticated(identity.Authentication{Type: kind, UserID: u.ID, Email: u.Email,
-			Client: identity.Client{IPAddress: s.IPAddress, UserAgent: s.UserAgent}}), opened)
+			Client: identity.Client{IPAddress: s.IPAddress, UserAgent: s.UserAgent}, SSO: singleSignOn(*s)}), opened)
 	}
 	return u, e.record(tx, opened)
 }
@@ -158,8 +159,8 @@ func (e *Env) RotateSession(ctx context.Context, id string, generation int64, wi
 	err := e.db.write(ctx, func(tx *tx) (err error) {
 		outcome = Rotated
 		s, err = scanSession(tx.row(`UPDATE sessions SET generation = generation + 1, rotated_at = $4, updated_at = $4
-			WHERE id = $2 AND environment_id = $1 AND generation = $3 AND status = 'active' AND expires_at > $4 RETURNING `+sessionColumns,
-			e.ID, id, generation, millis(now)))
+			WHERE id = $2 AND environment_id = $1 AND generation = $3 AND status = 'active' AND expires_at > $4 AND rotated_at > $5 RETURNING `+sessionColumns,
+			e.ID, id, generation, millis(now), e.idleSince(now)))
 		if isNoRows(err) {
 			outcome, err = e.repeated(tx, &s, id, generation, now, window)
 		}
@@ -209,7 +210,11 @@ func (e *Env) repeated(tx *tx, s *identity.Session, id string, generation int64,
 	}
 	*s = found
 	switch {
-	case s.Status != identity.SessionActive || !s.ExpiresAt.After(now) || s.Generation <= generation:
+	case s.Status == identity.SessionActive && s.EndedBy(now, e.Settings.Sessions.Inactivity):
+		// Kept as ended: settings that change later do not bring it back.
+		_, err := tx.exec("UPDATE sessions SET status = 'expired', ended_at = $3, updated_at = $3 WHERE environment_id = $1 AND id = $2", e.ID, id, millis(now))
+		return Ended, err
+	case s.Status != identity.SessionActive || s.Generation <= generation:
 		return Ended, nil
 	case s.Generation == generation+1 && now.Sub(s.RotatedAt) <= window:
 		return Replayed, nil
@@ -218,13 +223,30 @@ func (e *Env) repeated(tx *tx, s *identity.Session, id string, generation int64,
 	return Reused, err
 }
 
+// idleSince returns the last moment of a refresh, in milliseconds, after which
+// a session is too long inactive; -1 without such a limit.
+func (e *Env) idleSince(now time.Time) int64 {
+	if e.Settings.Sessions.Inactivity <= 0 {
+		return -1
+	}
+	return millis(now.Add(-e.Settings.Sessions.Inactivity))
+}
+
+// asOfNow says of a session that nobody has refreshed since that it is over.
+func (e *Env) asOfNow(s identity.Session) identity.Session {
+	if s.Status == identity.SessionActive && s.EndedBy(e.db.now(), e.Settings.Sessions.Inactivity) {
+		s.Status = identity.SessionExpired
+	}
+	return s
+}
+
 // Session returns the session with the given id.
 func (e *Env) Session(ctx context.Context, id string) (identity.Session, error) {
 	s, err := scanSession(e.db.row(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE environment_id = $1 AND id = $2", e.ID, id))
 	if isNoRows(err) {
 		return s, notFound("session", id)
 	}
-	return s, err
+	return e.asOfNow(s), err
 }
 
 // Sessions returns a page of a user's sessions.
@@ -232,7 +254,7 @@ func (e *Env) Sessions(ctx context.Context, userID string, p Page) (list []ident
 	cond, order, more := p.where(3)
 	err = e.db.list(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE environment_id = $1 AND user_id = $2"+cond+order, func(s scanner) error {
 		v, err := scanSession(s)
-		list = append(list, v)
+		list = append(list, e.asOfNow(v))
 		return err
 	}, append([]any{e.ID, userID}, more...)...)
 	list, before, after = cut(list, p, func(s identity.Session) string { return s.ID })
@@ -279,7 +301,19 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if err := tx.sweepFailures(now); err != nil {
 			return err
 		}
+		if err := tx.sweepConnections(now); err != nil {
+			return err
+		}
+		if err := tx.sweepConnections(now); err != nil {
+			return err
+		}
+		if err := tx.sweepAnswers(now); err != nil {
+			return err
+		}
 		if err := tx.sweepAudit(now); err != nil {
+			return err
+		}
+		if err := tx.sweepConnect(now); err != nil {
 			return err
 		}
 		if _, err := tx.exec("DELETE FROM codes WHERE expires_at < $1", millis(now.Add(-time.Hour))); err != nil {

@@ -13,6 +13,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
 	"github.com/berthdev/berth/internal/fault"
+	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/secret"
 )
 
@@ -61,11 +63,13 @@ type DB struct {
 	writer *writer
 	unlock func()
 	stmts  stmtCache
-	envs   envCache
+	envs   cache[string, identity.Environment] // by client ID
+	keys   cache[[sha256.Size]byte, cachedKey]
 	close  func() error
 
 	describe func(about any) ([]byte, error)
 	events   *eventLog
+	flagged  sync.Map // environments that have feature flags; one too many costs a query
 	hooked   chan struct{}
 }
 
@@ -114,6 +118,9 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		return nil, err
 	}
 	if err := db.loadHooked(ctx); err != nil {
+		return nil, err
+	}
+	if err := db.loadFlagged(ctx); err != nil {
 		return nil, err
 	}
 	if db.writer, err = startWriter(ctx, db.writes, db.notifyHooked); err != nil {

@@ -111,7 +111,7 @@ func (e *Env) UpdateEndpoint(ctx context.Context, id string, c EndpointChange) (
 			_, err = tx.exec("UPDATE webhook_endpoints SET cursor = (SELECT coalesce(max(id), cursor) FROM events WHERE environment_id = $1) WHERE environment_id = $1 AND id = $2", e.ID, id)
 			return err
 		}
-		_, err = tx.exec("UPDATE webhook_deliveries SET state = 'failed', error = 'the endpoint was disabled', data = '', next_at = 0 WHERE environment_id = $1 AND endpoint_id = $2 AND state = 'pending'", e.ID, id)
+		_, err = tx.exec("UPDATE webhook_deliveries SET state = 'failed', error = 'the endpoint was disabled', data = '', context = '', next_at = 0 WHERE environment_id = $1 AND endpoint_id = $2 AND state = 'pending'", e.ID, id)
 		return err
 	})
 	return v, err
@@ -206,8 +206,8 @@ func (db *DB) QueueDeliveries(ctx context.Context) error {
 		return err
 	}
 	return db.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec(`INSERT INTO webhook_deliveries (endpoint_id, event_id, environment_id, name, data, happened_at, state, next_at)
-			SELECT w.id, v.id, v.environment_id, v.name, v.data, v.created_at, 'pending', $1
+		if _, err := tx.exec(`INSERT INTO webhook_deliveries (endpoint_id, event_id, environment_id, name, data, context, happened_at, state, next_at)
+			SELECT w.id, v.id, v.environment_id, v.name, v.data, v.context, v.created_at, 'pending', $1
 			FROM webhook_endpoints w JOIN events v ON v.environment_id = w.environment_id AND v.id > w.cursor
 			WHERE w.enabled = 1 AND v.name IN (SELECT value FROM json_each(w.events)) ON CONFLICT DO NOTHING`, millis(db.now())); err != nil {
 			return err
@@ -253,10 +253,10 @@ func (db *DB) DueDelivery(ctx context.Context, endpointID string) (d Due, ok boo
 	var happened int64
 	var sealed []byte
 	d.EndpointID = endpointID
-	err = db.row(ctx, `SELECT w.url, w.secret, e.production, d.event_id, d.name, d.data, d.happened_at, d.tries
+	err = db.row(ctx, `SELECT w.url, w.secret, e.production, d.event_id, d.name, d.data, d.context, d.happened_at, d.tries
 		FROM webhook_deliveries d JOIN webhook_endpoints w ON w.id = d.endpoint_id JOIN environments e ON e.id = d.environment_id
 		WHERE d.endpoint_id = $1 AND d.state = 'pending' AND d.next_at <= $2 ORDER BY d.next_at, d.event_id LIMIT 1`, endpointID, millis(db.now())).
-		Scan(&d.URL, &sealed, &d.Production, &d.Event.ID, &d.Event.Name, &d.Event.Data, &happened, &d.Tries)
+		Scan(&d.URL, &sealed, &d.Production, &d.Event.ID, &d.Event.Name, &d.Event.Data, &d.Event.Context, &happened, &d.Tries)
 	if isNoRows(err) {
 		return d, false, nil
 	}
@@ -282,7 +282,7 @@ func (db *DB) RecordTry(ctx context.Context, d Due, status int, problem string) 
 	}
 	return db.write(ctx, func(tx *tx) error {
 		_, err := tx.exec(`UPDATE webhook_deliveries SET state = $3, tries = tries + 1, tried_at = $4, next_at = $5, http_status = $6, error = $7,
-			data = CASE WHEN $3 = 'pending' THEN data ELSE '' END WHERE endpoint_id = $1 AND event_id = $2 AND state = 'pending'`,
+			data = CASE WHEN $3 = 'pending' THEN data ELSE '' END, context = CASE WHEN $3 = 'pending' THEN context ELSE '' END WHERE endpoint_id = $1 AND event_id = $2 AND state = 'pending'`,
 			d.EndpointID, d.Event.ID, string(state), millis(now), millis(next), status, problem)
 		return err
 	})

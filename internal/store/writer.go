@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -95,10 +96,8 @@ func (w *writer) collectAndRun(t *tx, batch []*write, results []error) []error {
 	for i := 0; i < len(batch); i++ {
 		results = append(results, t.runOne(batch[i]))
 		if len(batch) < maxBatch {
-			select {
-			case next := <-w.queue:
+			if next := w.next(); next != nil {
 				batch = append(batch, next)
-			default:
 			}
 		}
 	}
@@ -118,6 +117,21 @@ func (w *writer) collectAndRun(t *tx, batch []*write, results []error) []error {
 		b.result <- results[i]
 	}
 	return results
+}
+
+// next returns a write that waits, or nil. Before the batch is closed, whoever
+// is about to write gets the chance to: on a busy machine several more do, which
+// saves them a sync of their own, and on an idle one the call returns at once.
+func (w *writer) next() *write {
+	for range 2 {
+		select {
+		case next := <-w.queue:
+			return next
+		default:
+			runtime.Gosched()
+		}
+	}
+	return nil
 }
 
 func (t *tx) runOne(w *write) (err error) {

@@ -18,6 +18,7 @@ const (
 	CodeInvalidGrant         = "invalid_grant"
 	CodeInvalidRequest       = "invalid_request"
 	CodeInvalidCredentials   = "invalid_credentials"
+	CodeNotSupported         = "not_supported_by_berth"
 )
 
 // MessageError is error shape A: a message and nothing else.
@@ -144,6 +145,20 @@ func CORSOriginInvalid(constraints map[string]string) Answer {
 	return Answer{Status: http.StatusUnprocessableEntity, Body: CodeError{
 		Message: "Validation failed.", Errors: []ErrorDetail{{Property: "origin", Constraints: &constraints}},
 	}}
+}
+
+// NotSupportedError is error shape B with the next step.
+type NotSupportedError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+// NotSupported is the answer to a call of WorkOS that Berth does not have. The
+// official SDKs show its message and do not repeat the call.
+func NotSupported(method, path string) Answer {
+	return Answer{Status: http.StatusNotImplemented, Body: NotSupportedError{Code: CodeNotSupported,
+		Message: method + " " + path + " is not supported by Berth.", Fix: "docs/compatibility.md of Berth lists the calls that are"}}
 }
 
 // TooManyRequests is the answer of a rate limit.

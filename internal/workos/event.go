@@ -20,6 +20,7 @@ type Event struct {
 	Event     string          `json:"event"` // user.created, …
 	Data      json.RawMessage `json:"data"`
 	CreatedAt Time            `json:"created_at"`
+	Context   json.RawMessage `json:"context,omitempty"`
 }
 
 // EventList is the answer of GET /events. It pages in one direction.
@@ -49,6 +50,7 @@ type AuthenticationEvent struct {
 	UserAgent *string      `json:"user_agent"`
 	UserID    *string      `json:"user_id"`
 	Email     *string      `json:"email"`
+	SSO       *SSOEvent    `json:"sso,omitempty"`   // of single sign-on
 	Error     *ErrorDetail `json:"error,omitempty"` // of a failed one
 }
 

@@ -33,3 +33,9 @@ type EmailChange struct {
 	ExpiresAt Time   `json:"expires_at"`
 	CreatedAt Time   `json:"created_at"`
 }
+
+// EmailChangeConfirmation is the answer of completing it.
+type EmailChangeConfirmation struct {
+	Object string `json:"object"` // "email_change_confirmation"
+	User   User   `json:"user"`
+}

@@ -100,10 +100,11 @@ type AuthenticateRequest struct {
 
 // AuthenticateResponse is the 200 answer of POST /user_management/authenticate.
 type AuthenticateResponse struct {
-	User                 User          `json:"user"`
-	OrganizationID       string        `json:"organization_id,omitempty"` // left out when the session has none
-	AccessToken          Credential    `json:"access_token"`              // a JWT
-	RefreshToken         Credential    `json:"refresh_token"`             // opaque
-	AuthenticationMethod string        `json:"authentication_method,omitempty"`
-	Impersonator         *Impersonator `json:"impersonator,omitempty"`
+	User                 User            `json:"user"`
+	OrganizationID       string          `json:"organization_id,omitempty"` // left out when the session has none
+	AccessToken          Credential      `json:"access_token"`              // a JWT
+	RefreshToken         Credential      `json:"refresh_token"`             // opaque
+	AuthenticationMethod string          `json:"authentication_method,omitempty"`
+	OAuthTokens          *ProviderTokens `json:"oauth_tokens,omitempty"`
+	Impersonator         *Impersonator   `json:"impersonator,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/berthdev/berth/internal/auth"
@@ -59,6 +60,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.mountFactors(on)
 	a.mountEvents(on)
 	a.mountOrganizations(on)
+	a.mountConnections(on)
 
 	on.Handle("POST /user_management/redirect_uris", a.addRedirectURI)
 	on.Handle("GET /user_management/redirect_uris", a.listRedirectURIs)
@@ -80,12 +82,25 @@ func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=60")
-	w.Header().Set("Access-Control-Allow-Origin", "*") // public keys, sent without credentials
-	_, err = w.Write([]byte(set))
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"], h["Access-Control-Allow-Origin"] = jsonType, jwksCaching, anyOrigin
+	h["Etag"] = []string{set.ETag}
+	if r.Header.Get("If-None-Match") == set.ETag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(set.Body))}
+	_, err = w.Write(set.Body)
 	return err
 }
+
+// The headers of key sets, made once: they are asked for more than anything
+// else. A cache holds a set for a minute, far less than identity.KeyLead.
+var (
+	jsonType    = []string{"application/json"}
+	jwksCaching = []string{"public, max-age=60"}
+	anyOrigin   = []string{"*"} // public keys, sent without credentials
+)
 
 // discovery serves OpenID Connect Discovery 1.0 metadata.
 func (a *API) discovery(w http.ResponseWriter, r *http.Request) error {
@@ -104,7 +119,7 @@ func (a *API) discovery(w http.ResponseWriter, r *http.Request) error {
 		"response_modes_supported":              []string{"query"},
 		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"id_token_signing_alg_values_supported": []string{e.Settings.Tokens.SigningAlgorithm()},
 		"code_challenge_methods_supported":      []string{"S256"},
 		"scopes_supported":                      []string{"openid", "profile", "email"},
 	})
@@ -145,7 +160,7 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if known {
-		allowOrigin(w, origin)
+		AllowOrigin(w, origin)
 		w.Header().Set("Access-Control-Allow-Methods", "POST")
 		w.Header().Set("Access-Control-Allow-Headers", "content-type")
 		w.Header().Set("Access-Control-Max-Age", "600")
@@ -154,10 +169,13 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func allowOrigin(w http.ResponseWriter, origin string) {
+// AllowOrigin lets the pages of an origin read an answer, with credentials, and
+// how long a limit asks them to wait.
+func AllowOrigin(w http.ResponseWriter, origin string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
 	h.Add("Vary", "Origin")
 }
 
@@ -176,7 +194,7 @@ func (a *API) cors(ctx context.Context, e *store.Env, w http.ResponseWriter, r *
 		return fault.New(fault.Denied, "Origin %s is not allowed for this environment.", origin).
 			WithFix("add it to corsOrigins in convex.json and run `berth apply`").WithCode("origin_not_allowed")
 	}
-	allowOrigin(w, origin)
+	AllowOrigin(w, origin)
 	return nil
 }
 
@@ -277,20 +295,29 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 			return bad("Missing pending_authentication_token or organization_id.")
 		}
 		t, err = a.Auth.OrganizationSelectionGrant(ctx, e, string(req.PendingAuthenticationToken), req.OrganizationID, from)
+	case workos.GrantDeviceCode:
+		if req.DeviceCode == "" {
+			return bad("Missing device_code.")
+		}
+		t, err = a.Auth.DeviceGrant(ctx, e, string(req.DeviceCode), from)
 	case "":
 		return bad("Missing grant_type.")
 	default:
-		return fault.New(fault.Invalid, "Grant type %q is not supported by Berth.", req.GrantType).WithCode("unsupported_grant_type")
+		// The document has no unsupported_grant_type (RFC 6749 section 5.2) here.
+		return bad("Grant type %q is not supported by Berth.", req.GrantType)
 	}
 	if step, ok := errors.AsType[*auth.StepUp](err); ok {
 		return stepUp(step).Write(w)
+	}
+	if other, ok := otherMethod(err); ok {
+		return other.Write(w)
 	}
 	if err != nil {
 		return err
 	}
 	a.setSessionCookies(w, r, e, t)
 	return route.JSON(w, http.StatusOK, workos.AuthenticateResponse{User: User(t.User), OrganizationID: t.Session.OrganizationID, AccessToken: workos.Credential(t.AccessToken.Reveal()),
-		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method})
+		RefreshToken: workos.Credential(t.RefreshToken.Reveal()), AuthenticationMethod: t.Method, OAuthTokens: keyed.ProviderTokens(t.Provider)})
 }
 
 // stepUp is the answer that names the next step of a sign-in.

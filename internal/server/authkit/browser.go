@@ -47,7 +47,7 @@ func (a *API) setSessionCookies(w http.ResponseWriter, r *http.Request, e *store
 	api, site := a.hosts(origin)
 	secure := strings.HasPrefix(a.BaseURL(), "https://")
 	refresh := &http.Cookie{Name: refreshCookie(e.ClientID), Value: t.RefreshToken.Reveal(), Path: "/user_management", HttpOnly: true, Secure: secure,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(auth.SessionLifetime / time.Second)}
+		SameSite: http.SameSiteLaxMode, MaxAge: int(e.Settings.Sessions.MaxLifetime() / time.Second)}
 	if secure && site == "" && api != "" {
 		refresh.SameSite = http.SameSiteNoneMode // another site: the browser decides whether it keeps it
 	}

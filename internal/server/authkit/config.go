@@ -131,8 +131,7 @@ func (a *API) setJWTTemplate(e *store.Env, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	if err := token.CheckTemplate(b.Content); err != nil {
-		f := fault.From(err)
-		return workos.CodeAnswer(http.StatusUnprocessableEntity, f.Code, f.Message).Write(w)
+		return workos.CodeAnswer(http.StatusUnprocessableEntity, "invalid_request_parameters", fault.From(err).Message).Write(w)
 	}
 	if err := e.SetJWTTemplate(r.Context(), b.Content); err != nil {
 		return err

@@ -40,6 +40,8 @@ func EventData(about any) ([]byte, error) {
 		return workos.EventJSON(invitationEvent(v))
 	case identity.MailCode:
 		return workos.EventJSON(mailCodeEvent(v))
+	case identity.Connection:
+		return workos.EventJSON(workos.ConnectionEvent{Connection: connection(v), ExternalKey: v.ID})
 	case identity.Authentication:
 		return workos.EventJSON(authenticationEvent(v))
 	}
@@ -53,6 +55,9 @@ func authenticationEvent(v identity.Authentication) workos.AuthenticationEvent {
 	v.Client.UserAgent = v.Client.UserAgent[:min(len(v.Client.UserAgent), maxUserAgent)]
 	out := workos.AuthenticationEvent{Type: v.Type, Status: "succeeded", IPAddress: keyed.OrNull(v.Client.IPAddress),
 		UserAgent: keyed.OrNull(strings.ToValidUTF8(v.Client.UserAgent, "\ufffd")), UserID: keyed.OrNull(v.UserID), Email: keyed.OrNull(v.Email)}
+	if v.SSO != nil {
+		out.SSO = &workos.SSOEvent{OrganizationID: keyed.OrNull(v.SSO.OrganizationID), ConnectionID: keyed.OrNull(v.SSO.ConnectionID), SessionID: keyed.OrNull(v.SSO.SessionID)}
+	}
 	if v.Failed {
 		out.Status, out.Error = "failed", &workos.ErrorDetail{Code: v.ErrorCode, Message: v.Error}
 	}
@@ -159,7 +164,7 @@ func (a *API) listEvents(e *store.Env, w http.ResponseWriter, r *http.Request) e
 	}
 	out := make([]workos.Event, len(list))
 	for i, v := range list {
-		out[i] = workos.Event{Object: "event", ID: v.ID, Event: v.Name, Data: v.Data, CreatedAt: workos.At(v.CreatedAt)}
+		out[i] = workos.Event{Object: "event", ID: v.ID, Event: v.Name, Data: v.Data, CreatedAt: workos.At(v.CreatedAt), Context: v.Context}
 	}
 	return route.JSON(w, http.StatusOK, workos.NewEventList(out, after))
 }

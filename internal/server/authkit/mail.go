@@ -145,7 +145,7 @@ func (a *API) confirmEmailChange(e *store.Env, w http.ResponseWriter, r *http.Re
 	if u, err = a.Auth.ConfirmEmailChange(r.Context(), e, u, string(b.Code)); err != nil {
 		return err
 	}
-	return route.JSON(w, http.StatusOK, userAnswer{User(u)})
+	return route.JSON(w, http.StatusOK, workos.EmailChangeConfirmation{Object: "email_change_confirmation", User: User(u)})
 }
 
 func (a *API) passwordReset(e *store.Env, c identity.MailCode) workos.PasswordReset {

@@ -35,7 +35,6 @@ func (a *API) mountOrganizations(on *keyed.Routes) {
 
 	a.mountMemberships(on)
 	a.mountInvitations(on)
-	a.mountRoles(on)
 }
 
 // organizationSelection is the step of a member of several organizations.

@@ -73,8 +73,15 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("PATCH /berth/v1/environments/{client_id}", a.patchEnvironment)
 	team("GET /berth/v1/environments/{client_id}/messages", a.inbox)
 	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
+	a.mountKeys(team)
+	a.mountTestUsers(team)
+	a.mountConnections(team)
 	team("GET /berth/v1/deployments", a.deployments)
 	team("POST /berth/v1/tokens", a.createToken)
+	team("GET /berth/v1/tokens", a.credentials)
+	team("DELETE /berth/v1/tokens/{id}", a.revokeCredential)
+	a.mountSettings(team)
+	a.mountFlags(team)
 	team("GET /berth/v1/audit", a.audit)
 	s.Handle(mux, "POST /berth/v1/events/github", a.githubEvent)
 	s.Handle(mux, "GET /berth/v1/health", func(w http.ResponseWriter, r *http.Request) error {
@@ -249,7 +256,7 @@ func (a *API) orphans(t *store.Team, w http.ResponseWriter, r *http.Request) err
 
 func (a *API) describe(ctx context.Context, e *store.Env) (berth.Environment, error) {
 	out := berth.Environment{ID: e.ID, Name: e.Name, ClientID: e.ClientID, Production: e.Production, HomepageURL: e.HomepageURL,
-		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", MFARequired: e.MFARequired, RedirectURIs: []string{}, CORSOrigins: []string{}}
+		Issuer: a.Auth.Issuer(e), IssuerIsOwn: e.Issuer == "", Algorithm: e.Settings.Tokens.SigningAlgorithm(), MFARequired: e.MFARequired, RedirectURIs: []string{}, CORSOrigins: []string{}}
 	uris, err := e.RedirectURIs(ctx)
 	if err != nil {
 		return out, err
@@ -315,6 +322,11 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 	}
 	if req.MFARequired != nil {
 		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
+			return err
+		}
+	}
+	if req.ListTestUsers != nil {
+		if err := listTestUsers(r.Context(), e, *req.ListTestUsers); err != nil {
 			return err
 		}
 	}

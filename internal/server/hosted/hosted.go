@@ -50,6 +50,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	s.Handle(mux, "GET /user_management/authorize", p.authorize)
 	s.Handle(mux, "GET /sign-in", p.showSignIn)
 	form("POST /sign-in", p.signIn)
+	p.mountTestUsers(form)
 	s.Handle(mux, "GET /sign-up", p.showSignUp)
 	form("POST /sign-up", p.signUp)
 	s.Handle(mux, "GET /email-verification", p.showVerification)
@@ -63,6 +64,9 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	p.mountMagicCode(show, form)
 	p.mountSecondFactor(show, form)
 	p.mountInbox(show)
+	p.mountConnections(form)
+	p.mountDevice(show, form)
+	p.mountConnect(show, form)
 	s.Handle(mux, "GET /organization-selection", p.showOrganizations)
 	form("POST /organization-selection", p.chooseOrganization)
 	s.Handle(mux, "GET /invite", p.invite)
@@ -123,6 +127,10 @@ func (p *Pages) frame(ctx context.Context, e *store.Env, redirectURI string) (we
 	if e.Production {
 		f.Kind = web.Prod
 	}
+	if b := e.Settings.Brand; b.Name != "" {
+		f.Brand.Name = b.Name
+	}
+	f.Brand.LogoURL, f.Brand.Accent = e.Settings.Brand.LogoURL, e.Settings.Brand.Accent
 	return f, nil
 }
 
@@ -138,22 +146,15 @@ func (p *Pages) browser(w http.ResponseWriter, r *http.Request) string {
 }
 
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
-	// URL.Query drops what it cannot read; a redirect URI that is dropped would
-	// be taken for one that was not sent.
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := Query(r)
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "The query of the authorization request cannot be read.").WithFix("Percent-encode its values.")
-	}
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method", "provider", "connection_id", "organization_id", "invitation_token"} {
-		// RFC 6749 section 3.1: a parameter must not be sent twice.
-		if len(q[name]) > 1 {
-			return fault.New(fault.Invalid, "The parameter %s was sent more than once.", name)
-		}
+		return err
 	}
 	a := auth.Authorization{ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), ResponseType: q.Get("response_type"), Provider: q.Get("provider"),
 		ConnectionID: q.Get("connection_id"), OrganizationID: q.Get("organization_id"), State: q.Get("state"), CodeChallenge: q.Get("code_challenge"),
 		CodeChallengeMethod: q.Get("code_challenge_method"), ScreenHint: q.Get("screen_hint"), LoginHint: q.Get("login_hint"),
-		InvitationToken: q.Get("invitation_token")}
+		InvitationToken: q.Get("invitation_token"), DomainHint: q.Get("domain_hint"), Prompt: q.Get("prompt")}
+	HandOn(q, &a)
 	e, flow, err := p.Auth.Begin(r.Context(), a, p.browser(w, r))
 	if err != nil {
 		return p.refuse(w, r, e, flow, a.ClientID, err)
@@ -167,6 +168,10 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 		path = "/sign-up"
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if flow.ConnectionID != "" {
+		http.Redirect(w, r, beginURL(e, sealed, ""), http.StatusFound)
+		return nil
+	}
 	http.Redirect(w, r, path+"?"+url.Values{"client_id": {e.ClientID}, "flow": {sealed}}.Encode(), http.StatusFound)
 	return nil
 }
@@ -174,7 +179,9 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request) error {
 // refuse shows or returns what is wrong with an authorization request.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, clientID string, err error) error {
 	id := route.RequestID(r.Context())
-	if back, ok := errors.AsType[*auth.ReturnError](err); ok && flow != nil {
+	if back, ok := errors.AsType[*auth.ReturnError](err); ok && flow != nil && flow.RedirectURI == "" { // of a device, which learns nothing of it
+		return fault.New(fault.Invalid, "%s", back.Description).WithFix("Go back and start again.")
+	} else if ok && flow != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, auth.ReturnURL(flow, url.Values{"error": {back.Code}, "error_description": {back.Description}}), http.StatusFound)
 		return nil
@@ -221,9 +228,15 @@ func pageURL(path string, e *store.Env, sealed string) string {
 
 func (p *Pages) signInPage(e *store.Env, flow *auth.Flow, frame web.Frame, sealed string) web.SignIn {
 	page := web.SignIn{Frame: frame, Form: web.Form{Action: "/sign-in", Hidden: []web.Field{{Name: "flow", Value: sealed}}}, Email: flow.LoginHint}
-	if p.Auth.SignUpOpen(e) {
-		page.SignUpURL, page.ResetURL = pageURL("/sign-up", e, sealed), pageURL("/reset-password/request", e, sealed)
+	off := e.Settings.Methods
+	if p.Auth.MailOpen(e) && !off.NoPassword {
+		page.ResetURL = pageURL("/reset-password/request", e, sealed)
+	}
+	if p.Auth.MailOpen(e) && !off.NoMagicCode {
 		page.MagicCodeURL = "/magic-code/send"
+	}
+	if p.mayJoin(e, flow) {
+		page.SignUpURL = pageURL("/sign-up", e, sealed)
 	}
 	return page
 }
@@ -234,7 +247,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Write(w, http.StatusOK, p.signInPage(e, flow, frame, sealed), flow.RedirectURI)
+	return p.writeSignIn(w, r, e, http.StatusOK, p.signInPage(e, flow, frame, sealed), flow)
 }
 
 func (p *Pages) readForm(w http.ResponseWriter, r *http.Request) error {
@@ -249,7 +262,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := p.readForm(w, r); err != nil {
 		return err
 	}
-	ctx, sealed := r.Context(), r.PostForm.Get("flow")
+	sealed := r.PostForm.Get("flow")
 	e, flow, frame, err := p.open(w, r, sealed)
 	if err != nil {
 		return err
@@ -257,6 +270,9 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	email, password := strings.TrimSpace(r.PostForm.Get(web.FieldEmail)), r.PostForm.Get(web.FieldPassword)
 	page := p.signInPage(e, flow, frame, sealed)
 	page.Email = email
+	if left, err := p.elsewhere(w, r, e, flow, email); left || err != nil {
+		return err
+	}
 	if email == "" {
 		page.EmailError = "Enter your e-mail address."
 	}
@@ -264,20 +280,50 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 		page.PasswordError = "Enter your password."
 	}
 	if page.EmailError != "" || page.PasswordError != "" {
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		return p.writeSignIn(w, r, e, http.StatusUnprocessableEntity, page, flow)
 	}
-	if err := p.limitEmail(r, e, email); err != nil {
-		return p.tooMany(w, r, frame, err)
+	return p.checkSignIn(w, r, signInAttempt{e: e, flow: flow, frame: frame, sealed: sealed, email: email, password: password,
+		wrong: "The e-mail address or the password is not right."})
+}
+
+// signInAttempt is an address with a password, typed or kept of a test user.
+type signInAttempt struct {
+	e               *store.Env
+	flow            *auth.Flow
+	frame           web.Frame
+	sealed          string // flow
+	email, password string
+	wrong           string // said when the password is not the user's
+}
+
+// checkSignIn is the one way from an address and a password to the next step.
+func (p *Pages) checkSignIn(w http.ResponseWriter, r *http.Request, a signInAttempt) error {
+	if err := p.limitEmail(r, a.e, a.email); err != nil {
+		return p.tooMany(w, r, a.frame, err)
 	}
-	u, err := p.Auth.CheckPassword(ctx, e, email, password)
+	u, err := p.Auth.CheckPassword(r.Context(), a.e, a.email, a.password)
 	if fault.Code(err) == "invalid_credentials" {
-		page.Error = "The e-mail address or the password is not right."
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		page := p.signInPage(a.e, a.flow, a.frame, a.sealed)
+		page.Email, page.Error = a.email, a.wrong
+		return p.writeSignIn(w, r, a.e, http.StatusUnprocessableEntity, page, a.flow)
 	}
 	if err != nil {
 		return err
 	}
-	return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))
+	return p.advance(w, r, a.e, a.flow, u, p.Auth.NewPending(a.e, u, "password"))
+}
+
+// writeSignIn writes a sign-in page, with the test users where it may have them.
+func (p *Pages) writeSignIn(w http.ResponseWriter, r *http.Request, e *store.Env, status int, page web.SignIn, flow *auth.Flow) error {
+	if err := p.listTestUsers(r, e, &page); err != nil {
+		return err
+	}
+	for _, f := range page.Form.Hidden {
+		if err := p.others(r, e, f.Value, &page); err != nil {
+			return err
+		}
+	}
+	return web.Write(w, status, page, flow.RedirectURI)
 }
 
 // advance finishes a sign-in, or shows the step that it still needs.
@@ -287,6 +333,9 @@ func (p *Pages) advance(w http.ResponseWriter, r *http.Request, e *store.Env, fl
 	if fault.Code(err) == "organization_membership_not_found" && flow.OrganizationID != "" {
 		err = &auth.ReturnError{Code: "access_denied", Description: "The user is not a member of the organization."}
 		return p.refuse(w, r, e, flow, e.ClientID, err)
+	}
+	if answered, err := p.otherMethod(w, r, e, flow, err); answered {
+		return err
 	}
 	step, ok := errors.AsType[*auth.StepUp](err)
 	if !ok {
@@ -321,6 +370,14 @@ func (p *Pages) to(w http.ResponseWriter, path string) error {
 // finish sends the browser back to the application with a code. 303, so that
 // the password is not posted on (RFC 9700 section 4.12).
 func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
+	if asked, err := p.consented(w, r, e, flow, pending); err != nil || asked {
+		return err
+	}
+	return p.conclude(w, r, e, flow, u, pending)
+}
+
+// conclude is finish when nobody must be asked any more.
+func (p *Pages) conclude(w http.ResponseWriter, r *http.Request, e *store.Env, flow *auth.Flow, u identity.User, pending *auth.Pending) error {
 	target, err := p.Auth.Finish(r.Context(), e, flow, u, pending)
 	if err != nil {
 		return p.refuse(w, r, e, flow, e.ClientID, err)
@@ -343,10 +400,13 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.Auth.SignUpOpen(e) {
+	if !p.mayJoin(e, flow) {
 		return auth.ErrSignUpClosed
 	}
 	page := signUpPage(e, frame, sealed)
+	if page.Providers, err = p.providers(r, e, sealed); err != nil {
+		return err
+	}
 	page.Email = flow.LoginHint
 	return web.Write(w, http.StatusOK, page, flow.RedirectURI)
 }
@@ -361,13 +421,19 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := signUpPage(e, frame, sealed)
+	if page.Providers, err = p.providers(r, e, sealed); err != nil {
+		return err
+	}
 	page.Name, page.Email = strings.TrimSpace(r.PostForm.Get(web.FieldName)), strings.TrimSpace(r.PostForm.Get(web.FieldEmail))
+	if left, err := p.elsewhere(w, r, e, flow, page.Email); left || err != nil {
+		return err
+	}
 	if err := p.limitEmail(r, e, page.Email); err != nil {
 		return p.tooMany(w, r, frame, err)
 	}
 	u := identity.User{Email: page.Email}
 	u.FirstName, u.LastName, _ = strings.Cut(page.Name, " ")
-	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword))
+	u, err = p.Auth.SignUp(r.Context(), e, u, r.PostForm.Get(web.FieldPassword), flow.InvitationToken)
 	switch f := fault.From(err); {
 	case err == nil:
 		return p.advance(w, r, e, flow, u, p.Auth.NewPending(e, u, "password"))

@@ -31,7 +31,7 @@ func (p *Pages) sendMagicCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.Auth.SignUpOpen(e) {
+	if !p.Auth.MailOpen(e) {
 		return auth.ErrSignUpClosed
 	}
 	again := ""
@@ -42,12 +42,17 @@ func (p *Pages) sendMagicCode(w http.ResponseWriter, r *http.Request) error {
 	if identity.CheckEmail(email) != nil {
 		page := p.signInPage(e, flow, frame, sealed)
 		page.Email, page.EmailError = email, "Enter your e-mail address to get a code."
-		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
+		return p.writeSignIn(w, r, e, http.StatusUnprocessableEntity, page, flow)
+	}
+	if left, err := p.elsewhere(w, r, e, flow, email); left || err != nil {
+		return err
 	}
 	if err := p.limitSend(e, identity.MagicAuth, email); err != nil {
 		return p.tooMany(w, r, frame, err)
 	}
-	if _, err := p.Auth.MagicAuth(ctx, e, email); err != nil {
+	// Where only invited people have accounts, an unknown address gets the same
+	// page and no mail.
+	if _, err := p.Auth.MagicAuth(ctx, e, email); err != nil && fault.Code(err) != auth.ErrSignUpClosed.Code {
 		return err
 	}
 	flow.MagicEmail, flow.Pending = email, nil

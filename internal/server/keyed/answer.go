@@ -2,6 +2,7 @@ package keyed
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/server/route"
@@ -10,11 +11,16 @@ import (
 
 // oauthCodes are the failures that answer in shape C (RFC 6749 section 5.2).
 var oauthCodes = map[string]bool{"invalid_grant": true, "invalid_request": true, "invalid_client": true, "unauthorized_client": true,
-	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true}
+	"unsupported_grant_type": true, "sign_up_not_allowed": true, "token_too_big": true,
+	"authorization_pending": true, "slow_down": true, "access_denied": true, "expired_token": true}
 
 // oneTimeCodes answer 400 in shape B.
 var oneTimeCodes = map[string]bool{"invalid_one_time_code": true, "one_time_code_expired": true, "one_time_code_previously_used": true,
 	"one_time_code_too_many_attempts": true, "invalid_pending_authentication_token": true, "user_mismatch": true}
+
+// connectRules answer 400 in shape B: refusals of a sign-in that an application did.
+var connectRules = map[string]bool{"external_auth_session_already_completed": true,
+	"email_change_not_allowed": true, "invalid_email": true}
 
 // Answer writes a failure in the shape that the official SDKs expect for it.
 func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
@@ -25,6 +31,8 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	case known:
 	case f.Kind == fault.Unauthenticated && f.Code != "invalid_client":
 		out = workos.UnauthorizedAnswer()
+	case f.Code == "invalid_request" && !oauthCall(r):
+		out = workos.CodeAnswer(http.StatusUnprocessableEntity, "invalid_request_parameters", f.Message)
 	case oauthCodes[f.Code]:
 		out = workos.OAuthAnswer(f.Code, f.Message)
 	case f.Code == "duplicate_redirect_uri":
@@ -35,7 +43,7 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 		out = workos.DefaultRedirectURI()
 	case f.Code == "invalid_credentials":
 		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
-	case oneTimeCodes[f.Code]:
+	case oneTimeCodes[f.Code] || connectRules[f.Code]:
 		out = workos.CodeAnswer(http.StatusBadRequest, f.Code, f.Message)
 	case f.Kind == fault.NotFound && f.Code == "password_reset_token_invalid":
 		out = workos.CodeAnswer(http.StatusNotFound, f.Code, f.Message)
@@ -47,6 +55,16 @@ func Answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 		out = workos.CodeAnswer(route.Status(f.Kind), f.Code, f.Message)
 	}
 	_ = out.Write(w) // the client is gone; there is nobody to tell
+}
+
+// oauthCall tells whether a request is to a call whose failures have OAuth's
+// shape. Elsewhere a body that cannot be read is one more wrong parameter.
+func oauthCall(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/user_management/authenticate", "/user_management/authorize/device", "/sso/token":
+		return true
+	}
+	return strings.HasPrefix(r.URL.Path, "/oauth2/")
 }
 
 // organizationRefusals answer 400 in shape C: refusals of a grant.

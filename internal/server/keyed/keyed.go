@@ -25,11 +25,12 @@ type Routes struct {
 	db      *store.DB
 	limits  limit.Set
 	surface route.Surface
+	repeats *repeats
 }
 
 // On returns the Routes of a surface on mux.
 func On(mux *http.ServeMux, db *store.DB, log *slog.Logger, limits limit.Set) *Routes {
-	return &Routes{mux: mux, db: db, limits: limits, surface: route.Surface{Log: log, Answer: Answer}}
+	return &Routes{mux: mux, db: db, limits: limits, surface: route.Surface{Log: log, Answer: Answer}, repeats: &repeats{}}
 }
 
 // Public registers a call that needs no API key.
@@ -45,7 +46,7 @@ func (o *Routes) Handle(pattern string, h Handler) {
 		if err := o.limited(e, r); err != nil {
 			return err
 		}
-		return h(e, w, r)
+		return o.repeats.handle(h, e, w, r)
 	})
 }
 

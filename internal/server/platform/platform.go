@@ -26,10 +26,19 @@ type API struct {
 	Log *slog.Logger
 }
 
+// Token is POST /oauth2/token, the client-credentials grant of a team. It is not
+// mounted here: applications of environments have an endpoint of that name too.
+func (a *API) Token() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.token(w, r); err != nil {
+			route.Surface{Log: a.Log, Answer: answer}.Fail(w, r, err)
+		}
+	})
+}
+
 // Mount registers the routes.
 func (a *API) Mount(mux *http.ServeMux) {
 	s := route.Surface{Log: a.Log, Answer: answer}
-	s.Handle(mux, "POST /oauth2/token", a.token)
 	s.Handle(mux, "POST /platform/teams", func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := a.DB.TeamByToken(r.Context(), route.Bearer(r)); err != nil {
 			return err

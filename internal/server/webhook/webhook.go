@@ -207,7 +207,7 @@ func (s *Sender) serve(ctx context.Context, endpoint string) {
 
 // send makes one try. problem is empty when the endpoint took the event.
 func (s *Sender) send(ctx context.Context, d store.Due) (status int, problem string) {
-	body, err := workos.EventJSON(workos.Event{Object: "event", ID: d.Event.ID, Event: d.Event.Name, Data: d.Event.Data, CreatedAt: workos.At(d.Event.CreatedAt)})
+	body, err := workos.EventJSON(workos.Event{Object: "event", ID: d.Event.ID, Event: d.Event.Name, Data: d.Event.Data, CreatedAt: workos.At(d.Event.CreatedAt), Context: d.Event.Context})
 	if err != nil {
 		return 0, "the event cannot be encoded"
 	}
