@@ -69,6 +69,7 @@ type Database struct {
 	state  *state
 	log    []Commit // the last keptCommits, oldest first
 	moved  chan struct{}
+	pinned []snapshot
 
 	copying sync.Mutex // copying a tree marks the original too
 }
@@ -227,8 +228,10 @@ var ErrConflict = fault.New(fault.Conflict, "Documents read from or written to a
 	WithCode("OptimisticConcurrencyControlFailure")
 
 // Begin returns a transaction at the latest commit.
-func (db *Database) Begin() *Tx {
-	return &Tx{db: db, base: db.latest(), own: map[string]*table{}, reads: newReadSet(), limits: DefaultLimits}
+func (db *Database) Begin() *Tx { return db.begin(db.latest()) }
+
+func (db *Database) begin(at *state) *Tx {
+	return &Tx{db: db, base: at, own: map[string]*table{}, reads: newReadSet(), limits: DefaultLimits}
 }
 
 // Commit makes what a transaction wrote durable and visible, and returns its

@@ -72,12 +72,15 @@ func (h *actionHost) AsyncSyscall(ctx context.Context, op string, args []byte) (
 	}
 	if strings.HasPrefix(op, "1.0/storage") {
 		tx := h.i.data.Begin()
-		out, err := h.i.storage(ctx, tx, op, args)
+		var gone []string
+		out, err := h.i.storage(ctx, tx, &gone, op, args)
 		if err != nil {
 			return nil, err
 		}
-		_, err = h.i.data.Commit(ctx, tx)
-		return out, err
+		if _, err := h.i.data.Commit(ctx, tx); err != nil {
+			return nil, err
+		}
+		return out, h.i.dropFiles(ctx, gone)
 	}
 	return nil, unsupported(op)
 }

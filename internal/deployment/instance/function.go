@@ -191,6 +191,17 @@ func (i *Instance) Query(ctx context.Context, caller Caller, p string, args []by
 	return i.call(ctx, caller, p, args, runtime.Query, journal)
 }
 
+// QueryAt is Query at a moment that Data().Pin returned. ok is false when the
+// moment is not kept any more.
+func (i *Instance) QueryAt(ctx context.Context, caller Caller, p string, args []byte, ts database.Timestamp) (out Outcome, ok bool, err error) {
+	tx, ok := i.data.BeginAt(ts)
+	if !ok {
+		return out, false, nil
+	}
+	out, err = i.callWith(ctx, i.now(), tx, caller, p, args, runtime.Query, nil)
+	return out, true, err
+}
+
 // Mutation runs a mutation and commits what it wrote. When others wrote what
 // it read it runs again.
 func (i *Instance) Mutation(ctx context.Context, caller Caller, p string, args []byte) (Outcome, error) {
@@ -211,7 +222,11 @@ func (i *Instance) Call(ctx context.Context, caller Caller, p string, args []byt
 const maxRetries = 16
 
 func (i *Instance) call(ctx context.Context, caller Caller, p string, args []byte, want runtime.Kind, journal *string) (Outcome, error) {
-	l := i.now()
+	return i.callWith(ctx, i.now(), nil, caller, p, args, want, journal)
+}
+
+// callWith is call of the functions of l; queries read at, or the latest moment.
+func (i *Instance) callWith(ctx context.Context, l *live, at *database.Tx, caller Caller, p string, args []byte, want runtime.Kind, journal *string) (Outcome, error) {
 	requestID, begun := newRequestID(), time.Now()
 	out := Outcome{Kind: want, Timestamp: i.data.Timestamp()}
 	if l.program == nil {
@@ -226,7 +241,7 @@ func (i *Instance) call(ctx context.Context, caller Caller, p string, args []byt
 		out.Kind = f.kind
 		switch f.kind {
 		case runtime.Query:
-			err = i.query(ctx, l, caller, f, parsed, requestID, journal, &out)
+			err = i.query(ctx, l, at, caller, f, parsed, requestID, journal, &out)
 		case runtime.Mutation:
 			for attempt := range maxRetries {
 				if err = i.mutate(ctx, l, caller, f, parsed, requestID, &out); !errors.Is(err, database.ErrConflict) {
@@ -253,8 +268,11 @@ func (i *Instance) call(ctx context.Context, caller Caller, p string, args []byt
 	return out, nil
 }
 
-func (i *Instance) query(ctx context.Context, l *live, caller Caller, f function, args value.Object, requestID string, journal *string, out *Outcome) error {
-	h := newTxHost(i, l, caller, i.data.Begin(), false)
+func (i *Instance) query(ctx context.Context, l *live, at *database.Tx, caller Caller, f function, args value.Object, requestID string, journal *string, out *Outcome) error {
+	if at == nil {
+		at = i.data.Begin()
+	}
+	h := newTxHost(i, l, caller, at, false)
 	h.pages = readJournal(journal)
 	err := h.run(ctx, f, args, requestID, out)
 	out.Timestamp, out.Reads, out.Identity = h.tx.Timestamp(), h.tx.Reads(), h.askedIdentity
@@ -270,6 +288,9 @@ func (i *Instance) mutate(ctx context.Context, l *live, caller Caller, f functio
 	}
 	ts, err := i.data.Commit(ctx, h.tx)
 	out.Timestamp = ts
+	if err == nil {
+		err = i.dropFiles(ctx, *h.gone)
+	}
 	return err
 }
 

@@ -24,6 +24,7 @@ type txHost struct {
 	cursors       map[int]*database.Cursor
 	nextCursor    int
 	pages         *journal
+	gone          *[]string // ids of files whose bytes go after the commit
 	requestID     string
 	log           func(runtime.LogLine)
 	depth         int
@@ -33,7 +34,7 @@ type txHost struct {
 const maxDepth = 8
 
 func newTxHost(i *Instance, l *live, caller Caller, tx *database.Tx, writes bool) *txHost {
-	return &txHost{i: i, l: l, caller: caller, tx: tx, writes: writes, cursors: map[int]*database.Cursor{}, pages: readJournal(nil)}
+	return &txHost{i: i, l: l, caller: caller, tx: tx, writes: writes, cursors: map[int]*database.Cursor{}, pages: readJournal(nil), gone: new([]string)}
 }
 
 func (h *txHost) run(ctx context.Context, f function, args value.Object, requestID string, out *Outcome) error {
@@ -174,7 +175,7 @@ func (h *txHost) AsyncSyscall(ctx context.Context, op string, args []byte) ([]by
 		return h.i.metadata(op)
 	}
 	if strings.HasPrefix(op, "1.0/storage") {
-		return h.i.storage(ctx, h.tx, op, args)
+		return h.i.storage(ctx, h.tx, h.gone, op, args)
 	}
 	return nil, unsupported(op)
 }

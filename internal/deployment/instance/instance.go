@@ -69,6 +69,9 @@ func open(ctx context.Context, cfg Config, d store.Deployment) (*Instance, error
 	if i.live, err = i.load(ctx); err != nil {
 		return nil, err
 	}
+	if err := cfg.DB.SweepFiles(ctx, d.ID); err != nil {
+		return nil, err
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	i.stop = stop
 	i.done.Go(func() { i.schedule(run) })
@@ -163,7 +166,11 @@ func (i *Instance) Moved() <-chan struct{} {
 }
 
 // Deployment returns the record of the deployment.
-func (i *Instance) Deployment() store.Deployment { return i.deployment }
+func (i *Instance) Deployment() store.Deployment {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.deployment
+}
 
 // Data returns the deployment's documents.
 func (i *Instance) Data() *database.Database { return i.data }

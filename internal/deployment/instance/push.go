@@ -78,6 +78,8 @@ func (i *Instance) Hashes() (hashes []ModuleHash, udfVersion string) {
 	for _, m := range i.now().modules {
 		hashes = append(hashes, ModuleHash{Path: m.Path, Environment: m.Environment, Hash: m.Hash})
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	return hashes, i.deployment.UDFVersion
 }
 

@@ -137,6 +137,9 @@ func (p *Program) Run(ctx context.Context, call Call) ([]byte, error) {
 	} else if limits == (Limits{}) {
 		limits = QueryLimits
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // or a free place could win over it below
+	}
 	if !call.Nested {
 		select {
 		case queue <- struct{}{}:

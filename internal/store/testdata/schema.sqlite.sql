@@ -210,6 +210,12 @@ CREATE TABLE deployment_documents (
     value         BLOB NOT NULL,
     PRIMARY KEY (deployment_id, id)
 ) WITHOUT ROWID;
+CREATE TABLE deployment_files (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    id            TEXT NOT NULL,
+    bytes         BLOB NOT NULL,
+    PRIMARY KEY (deployment_id, id)
+);
 CREATE TABLE deployment_modules (
     deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
     path          TEXT NOT NULL,
