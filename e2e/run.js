@@ -51,6 +51,7 @@ const newestNode = path.resolve("newest/node_modules/.bin/node");
 const suites = [
   [process.execPath, readdirSync(".").filter((name) => name.endsWith(".test.js"))],
   [newestNode, ["newest/node.test.js"]],
+  [process.execPath, readdirSync("convex").filter((name) => name.endsWith(".test.js")).map((name) => `convex/${name}`)],
 ];
 
 const asked = process.argv.slice(2);
