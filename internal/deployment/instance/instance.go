@@ -39,6 +39,9 @@ type Instance struct {
 	data       *database.Database
 	logs       *logRing
 	cache      cache
+	outcomes   outcomes
+
+	loading sync.Mutex // from reading or writing the store to replacing live
 
 	mu      sync.Mutex
 	live    *live
@@ -51,12 +54,13 @@ type Instance struct {
 
 // live is what runs: functions with the variables they see. It is replaced, never changed.
 type live struct {
-	state     deployment.State
-	modules   []store.Module
-	program   *runtime.Program // nil before the first push
-	functions map[string]function
-	routes    []runtime.Route
-	crons     []cronJob
+	generation uint64 // grows with each replacement
+	state      deployment.State
+	modules    []store.Module
+	program    *runtime.Program // nil before the first push
+	functions  map[string]function
+	routes     []runtime.Route
+	crons      []cronJob
 }
 
 // open reads a deployment and makes it ready to run.
@@ -149,6 +153,7 @@ func (i *Instance) now() *live {
 func (i *Instance) replace(l *live) {
 	i.mu.Lock()
 	old := i.live
+	l.generation = old.generation + 1
 	i.live = l
 	close(i.moved)
 	i.moved = make(chan struct{})
@@ -174,6 +179,9 @@ func (i *Instance) Deployment() store.Deployment {
 
 // Data returns the deployment's documents.
 func (i *Instance) Data() *database.Database { return i.data }
+
+// Now returns the time of the deployment's clock.
+func (i *Instance) Now() time.Time { return i.cfg.DB.Now() }
 
 // Redacts reports whether clients get short errors, as in production.
 func (i *Instance) Redacts() bool { return i.deployment.Kind == claim.Prod }
@@ -234,6 +242,8 @@ func encodeProviders(list []authconfig.Provider) (json.RawMessage, error) {
 
 // Reload reads the deployment again, after it was changed in the store.
 func (i *Instance) Reload(ctx context.Context) error {
+	i.loading.Lock()
+	defer i.loading.Unlock()
 	l, err := i.load(ctx)
 	if err != nil {
 		return err

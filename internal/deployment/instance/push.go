@@ -333,6 +333,9 @@ func (i *Instance) FinishPush(ctx context.Context, started StartedPush, dry bool
 	if err := i.data.CheckSchema(p.schema); err != nil {
 		return Diff{}, err
 	}
+	// Variables that change from here on are read after this push.
+	i.loading.Lock()
+	defer i.loading.Unlock()
 	err = i.cfg.DB.PushDeployment(ctx, i.deployment.Name, p.live.modules, func(d *store.Deployment, vars map[string]string) (map[string]string, error) {
 		if !maps.Equal(vars, p.variables) {
 			return nil, fault.New(fault.Invalid, "Environment variables changed while the push was under way. Push again.").WithCode("RaceDetected")

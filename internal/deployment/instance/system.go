@@ -12,6 +12,11 @@ import (
 // System answers the queries that Convex's own tools make of a deployment, by
 // their path. ok is false for one that is not known. Callers are administrators.
 func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err error) {
+	return i.View().System(path, args)
+}
+
+// System is [Instance.System] in a view.
+func (v View) System(path string, args []byte) (result []byte, ok bool, err error) {
 	fields, err := arguments(args)
 	if err != nil {
 		return nil, true, err
@@ -19,7 +24,7 @@ func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err
 	encode := func(v any) ([]byte, bool, error) { return value.Append(nil, v), true, nil }
 	switch canonical(path) {
 	case "_system/cli/queryEnvironmentVariables:default":
-		vars := i.Variables()
+		vars := v.live.state.Variables
 		list := value.Array{}
 		for _, name := range slices.Sorted(maps.Keys(vars)) {
 			list = append(list, value.Object{"name": name, "value": vars[name]})
@@ -27,14 +32,14 @@ func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err
 		return encode(list)
 	case "_system/cli/queryEnvironmentVariables:get":
 		name, _ := fields["name"].(string)
-		text, set := i.Environment()[name]
+		text, set := v.live.state.Environment()[name]
 		if !set {
 			return encode(nil)
 		}
 		return encode(value.Object{"name": name, "value": text})
 	case "_system/cli/modules:apiSpec":
 		list := value.Array{}
-		functions := i.now().functions
+		functions := v.live.functions
 		for _, p := range slices.Sorted(maps.Keys(functions)) {
 			f := functions[p]
 			visibility := "internal"
@@ -47,7 +52,7 @@ func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err
 		return encode(list)
 	case "_system/cli/tables:default":
 		list := value.Array{}
-		sizes := i.data.Tables()
+		sizes := v.data.Tables()
 		for _, name := range slices.Sorted(maps.Keys(sizes)) {
 			if !strings.HasPrefix(name, "_") {
 				list = append(list, value.Object{"name": name})
@@ -56,21 +61,19 @@ func (i *Instance) System(path string, args []byte) (result []byte, ok bool, err
 		return encode(value.Object{"page": list, "isDone": true, "continueCursor": ""})
 	case "_system/cli/tableSize:default":
 		name, _ := fields["tableName"].(string)
-		return encode(float64(i.data.Tables()[name]))
+		return encode(float64(v.data.Tables()[name]))
 	case "_system/cli/convexUrl:cloudUrl":
-		cloud, _ := i.URLs()
-		return encode(cloud)
+		return encode(v.live.state.CloudURL)
 	case "_system/cli/convexUrl:siteUrl":
-		_, site := i.URLs()
-		return encode(site)
+		return encode(v.live.state.SiteURL)
 	case "_system/cli/tableData:default":
-		return i.tableData(fields)
+		return v.tableData(fields)
 	}
 	return nil, false, nil
 }
 
 // tableData is a page of a table, newest first or as asked.
-func (i *Instance) tableData(fields value.Object) ([]byte, bool, error) {
+func (v View) tableData(fields value.Object) ([]byte, bool, error) {
 	table, _ := fields["table"].(string)
 	order, _ := fields["order"].(string)
 	if order != "asc" {
@@ -83,7 +86,7 @@ func (i *Instance) tableData(fields value.Object) ([]byte, bool, error) {
 	if err != nil {
 		return nil, true, err
 	}
-	h := newTxHost(i, i.now(), Caller{Admin: true}, i.data.Begin(), false)
+	h := newTxHost(v.i, v.live, Caller{Admin: true}, v.data.Begin(), false)
 	out, err := h.page(source)
 	return out, true, err
 }

@@ -13,7 +13,8 @@ type fromClient struct {
 	Type string `json:"type"`
 
 	// Connect
-	ClientTS *float64 `json:"clientTs"`
+	SessionID string   `json:"sessionId"`
+	ClientTS  *float64 `json:"clientTs"`
 	// Authenticate
 	BaseVersion   uint32          `json:"baseVersion"`
 	TokenType     string          `json:"tokenType"` // User, Admin, None
@@ -23,19 +24,17 @@ type fromClient struct {
 	NewVersion    uint32         `json:"newVersion"`
 	Modifications []modification `json:"modifications"`
 	// Mutation, Action
-	RequestID     uint32          `json:"requestId"`
-	UDFPath       string          `json:"udfPath"`
-	Args          json.RawMessage `json:"args"`
-	ComponentPath *string         `json:"componentPath"`
+	RequestID uint32          `json:"requestId"`
+	UDFPath   string          `json:"udfPath"`
+	Args      json.RawMessage `json:"args"`
 }
 
 type modification struct {
-	Type          string          `json:"type"` // Add, Remove
-	QueryID       uint32          `json:"queryId"`
-	UDFPath       string          `json:"udfPath"`
-	Args          json.RawMessage `json:"args"`
-	Journal       *string         `json:"journal"`
-	ComponentPath *string         `json:"componentPath"`
+	Type    string          `json:"type"` // Add, Remove
+	QueryID uint32          `json:"queryId"`
+	UDFPath string          `json:"udfPath"`
+	Args    json.RawMessage `json:"args"`
+	Journal *string         `json:"journal"`
 }
 
 // timestamp is written as base64 of 8 bytes, little endian.
@@ -45,49 +44,7 @@ type timestamp database.Timestamp
 func (t timestamp) MarshalText() ([]byte, error) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(t))
-	return []byte(base64.StdEncoding.EncodeToString(b[:])), nil
-}
-
-// version is a client's place: which queries it asks, as whom, and up to which commit it was told.
-type version struct {
-	QuerySet uint32    `json:"querySet"`
-	Identity uint32    `json:"identity"`
-	TS       timestamp `json:"ts"`
-}
-
-type transition struct {
-	Type            string   `json:"type"` // Transition
-	StartVersion    version  `json:"startVersion"`
-	EndVersion      version  `json:"endVersion"`
-	Modifications   []change `json:"modifications"`
-	ClientClockSkew float64  `json:"clientClockSkew"` // ms, client minus server
-	ServerTS        int64    `json:"serverTs"`        // ns since 1970
-}
-
-// change is QueryUpdated, QueryFailed or QueryRemoved.
-type change struct {
-	Type         string          `json:"type"`
-	QueryID      uint32          `json:"queryId"`
-	Value        json.RawMessage `json:"value,omitempty"`
-	ErrorMessage *string         `json:"errorMessage,omitempty"`
-	ErrorData    json.RawMessage `json:"errorData,omitempty"`
-	LogLines     []string        `json:"logLines"`
-	Journal      *string         `json:"journal"`
-}
-
-// removed is a QueryRemoved, which has no other members.
-type removed struct {
-	Type    string `json:"type"`
-	QueryID uint32 `json:"queryId"`
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (c change) MarshalJSON() ([]byte, error) {
-	if c.Type == "QueryRemoved" {
-		return json.Marshal(removed{c.Type, c.QueryID})
-	}
-	type plain change
-	return json.Marshal(plain(c))
+	return base64.StdEncoding.AppendEncode(nil, b[:]), nil
 }
 
 // response answers a mutation or an action.

@@ -5,6 +5,7 @@ package syncws
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -15,13 +16,15 @@ import (
 	"github.com/berthdev/berth/internal/deployment/instance"
 )
 
-// Handler serves the socket of the deployments that open returns. admin
-// decides about an admin key, with an impersonated identity or without: it
-// returns as whom functions run.
+// Handler serves the socket of the deployments that Open returns.
 type Handler struct {
-	Log   *slog.Logger
-	Open  func(r *http.Request) (i *instance.Instance, release func(), err error)
-	Admin func(ctx context.Context, i *instance.Instance, key string) (instance.Caller, *deployment.Refusal)
+	Log *slog.Logger
+	// Open returns the deployment that a request means; release is called when
+	// the connection has ended.
+	Open func(r *http.Request) (i *instance.Instance, release func(), err error)
+	// Admin decides about an admin key. impersonating is the identity as whom
+	// functions shall run, an object like the payload of a token, or nil.
+	Admin func(ctx context.Context, i *instance.Instance, key string, impersonating json.RawMessage) (instance.Caller, *deployment.Refusal)
 }
 
 // maxMessage bounds a message of a client, in bytes.
@@ -42,20 +45,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(maxMessage)
-	s := newSession(h, i, conn)
-	err = s.run(r.Context())
-	var c *closing
+	s := newSession(r.Context(), h, i, conn)
+	err = s.run()
+	c, closes := errors.AsType[*closing](err)
 	switch {
-	case errors.As(err, &c):
+	case closes:
 		_ = conn.Close(c.code, c.reason)
 	case r.Context().Err() != nil:
 		_ = conn.Close(websocket.StatusGoingAway, "")
-	case websocket.CloseStatus(err) != -1:
+	case errors.Is(err, errGone):
 		_ = conn.CloseNow()
 	default:
-		h.Log.DebugContext(r.Context(), "a sync connection ended", "deployment", i.Deployment().Name, "err", err)
+		h.Log.WarnContext(r.Context(), "a sync connection broke", "deployment", i.Deployment().Name, "err", err)
 		_ = conn.Close(websocket.StatusInternalError, "InternalServerError")
 	}
+	s.end()
 }
 
 // closing ends a connection with a close frame.
@@ -68,3 +72,6 @@ func (c *closing) Error() string { return "closed: " + c.reason }
 
 // withoutCode is a close frame without status code (RFC 6455 section 7.1.5).
 var withoutCode = &closing{code: websocket.StatusNoStatusRcvd}
+
+// errGone says that the client is not there any more.
+var errGone = errors.New("the client is gone")

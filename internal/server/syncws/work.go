@@ -1,9 +1,10 @@
 package syncws
 
 import (
-	"context"
 	"encoding/json"
+	"sync"
 
+	"github.com/berthdev/berth/internal/deployment"
 	"github.com/berthdev/berth/internal/deployment/instance"
 )
 
@@ -12,67 +13,112 @@ type finished struct {
 	message fromClient
 	out     instance.Outcome
 	err     error
+	refusal *deployment.Refusal // it did not run: the caller's token ran out while it waited
 }
 
-// start begins a mutation or action. Mutations of a client run one after
-// another, actions at the same time.
-func (s *session) start(ctx context.Context, m fromClient) error {
-	if err := s.expired(ctx); err != nil {
+// work is a mutation that waits for its turn.
+type work struct {
+	message fromClient
+	caller  instance.Caller
+}
+
+// mutationQueue holds the mutations of a client, which run one after another.
+type mutationQueue struct {
+	mu      sync.Mutex
+	waiting []work
+	bytes   int
+	running bool
+}
+
+// start begins a mutation or action.
+func (s *session) start(m fromClient) error {
+	if err := s.expired(); err != nil {
 		return err
 	}
-	w := work{message: m, caller: s.caller}
 	if m.Type == "Mutation" {
-		select {
-		case s.mutations <- w:
-			return nil
-		default:
-			return s.fatal(ctx, "Too many concurrent mutations (limit: %d)", maxMutations)
-		}
+		return s.queue(work{m, s.caller})
 	}
 	select {
 	case s.actions <- struct{}{}:
 	default:
-		return s.fatal(ctx, "Too many concurrent actions (limit: %d)", maxActions)
+		return s.fatal("Too many concurrent actions (limit: %d)", maxActions)
 	}
-	go func() {
+	as := s.caller
+	s.helpers.Go(func() {
 		defer func() { <-s.actions }()
-		out, err := s.i.Action(ctx, w.caller, m.UDFPath, m.Args)
-		s.finish(ctx, finished{m, out, err})
-	}()
+		out, err := s.i.Action(s.base, as, m.UDFPath, m.Args)
+		s.finish(finished{message: m, out: out, err: err})
+	})
 	return nil
 }
 
-// mutate runs mutations in the order in which they came.
-func (s *session) mutate(ctx context.Context) {
+func (s *session) queue(w work) error {
+	q := &s.mutations
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= maxMutations || q.bytes > maxWaiting {
+		return s.fatal("Too many concurrent mutations (limit: %d)", maxMutations)
+	}
+	q.waiting, q.bytes = append(q.waiting, w), q.bytes+len(w.message.Args)
+	if !q.running {
+		q.running = true
+		s.helpers.Go(s.mutate)
+	}
+	return nil
+}
+
+// mutate runs the mutations that wait, in the order in which they came. What
+// the client is not there to be answered about does not begin.
+func (s *session) mutate() {
+	q := &s.mutations
 	for {
-		select {
-		case <-ctx.Done():
+		q.mu.Lock()
+		if len(q.waiting) == 0 || s.ctx.Err() != nil {
+			q.running, q.waiting = false, nil
+			q.mu.Unlock()
 			return
-		case w := <-s.mutations:
-			out, err := s.i.Mutation(ctx, w.caller, w.message.UDFPath, w.message.Args)
-			s.finish(ctx, finished{w.message, out, err})
 		}
+		w := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.bytes -= len(w.message.Args)
+		q.mu.Unlock()
+		f := finished{message: w.message}
+		if who := w.caller.Identity; who != nil {
+			f.refusal = who.Expired(s.i.Now())
+		}
+		if f.refusal != nil {
+			s.finish(f)
+			return
+		}
+		if s.id == "" {
+			f.out, f.err = s.i.Mutation(s.base, w.caller, w.message.UDFPath, w.message.Args)
+		} else {
+			f.out, f.err = s.i.MutationOnce(s.base, w.caller, s.id, w.message.RequestID, w.message.UDFPath, w.message.Args)
+		}
+		s.finish(f)
 	}
 }
 
-func (s *session) finish(ctx context.Context, f finished) {
+func (s *session) finish(f finished) {
 	select {
 	case s.done <- f:
-	case <-ctx.Done():
+	case <-s.ctx.Done():
 	}
 }
 
 // respond answers a mutation or action. A mutation is followed by a transition
 // that reaches its commit: the client waits for it.
-func (s *session) respond(ctx context.Context, v any) error {
-	f, ok := v.(finished)
-	if !ok {
-		return nil
+func (s *session) respond(f finished) error {
+	if f.refusal != nil {
+		return s.refuse(f.refusal, false)
 	}
 	if f.err != nil {
 		return f.err
 	}
-	r := response{Type: f.message.Type + "Response", RequestID: f.message.RequestID, Success: f.out.Failure == nil, Result: f.out.Value, LogLines: s.logs(f.out)}
+	r := response{Type: f.message.Type + "Response", RequestID: f.message.RequestID, Success: f.out.Failure == nil, Result: f.out.Value, LogLines: []string{}}
+	if !s.i.Redacts() || s.caller.Admin {
+		r.LogLines = instance.PlainLogs(f.out.Logs)
+	}
 	if failure := f.out.Failure; failure != nil {
 		text, err := json.Marshal(failure.Message)
 		if err != nil {
@@ -81,13 +127,12 @@ func (s *session) respond(ctx context.Context, v any) error {
 		r.Result, r.ErrorData = text, failure.Data
 	}
 	if f.message.Type == "Action" {
-		return s.send(ctx, r)
+		return s.send(r)
 	}
 	m := mutationResponse{response: r}
 	if r.Success {
-		ts := timestamp(f.out.Timestamp)
-		m.TS = &ts
+		m.TS = new(timestamp(f.out.Timestamp))
 		s.owes, s.owed = true, max(s.owed, f.out.Timestamp)
 	}
-	return s.send(ctx, m)
+	return s.send(m)
 }
