@@ -369,7 +369,7 @@ func sameSchema(a, b *database.Schema) bool {
 }
 
 func difference(before, after *live) Diff {
-	var d Diff
+	d := Diff{Added: []string{}, Removed: []string{}} // the command line refuses null
 	d.AuthAdded, d.AuthRemoved = missing(providerTexts(after.state), providerTexts(before.state)), missing(providerTexts(before.state), providerTexts(after.state))
 	hashes := func(l *live) []string {
 		var all []string
