@@ -36,8 +36,12 @@ type File struct {
 	Bytes       []byte
 }
 
-// StoreFile keeps a file and returns its id.
-func (i *Instance) StoreFile(ctx context.Context, contentType string, data []byte) (string, error) {
+// StoreFile keeps a file and returns its id. sum is the SHA-256 that the bytes
+// must have, in hexadecimal, or "".
+func (i *Instance) StoreFile(ctx context.Context, contentType string, data []byte, sum string) (string, error) {
+	if err := checkSum(data, &sum); err != nil {
+		return "", err
+	}
 	tx := i.data.Begin()
 	id, err := i.storeIn(ctx, tx, contentType, data)
 	if err == nil {
@@ -243,10 +247,11 @@ func (i *Instance) blob(ctx context.Context, op string, args []byte) ([]byte, er
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s: the bytes cannot be read", op)
 	}
-	if err := checkSum(data, a.SHA256); err != nil {
-		return nil, err
+	sum := ""
+	if a.SHA256 != nil {
+		sum = *a.SHA256
 	}
-	id, err := i.StoreFile(ctx, a.Type, data)
+	id, err := i.StoreFile(ctx, a.Type, data, sum)
 	if err != nil {
 		return nil, err
 	}
