@@ -40,6 +40,7 @@ type targetFlags struct {
 	readOnly      bool                          // the command writes nothing by its nature, as plan and status
 	noPort        bool                          // the command has nothing to do with the web server's port
 	anyKey        bool                          // the command only looks, so a key of the wrong kind is shown and not refused
+	given         *provision.Given              // credentials that the command was given itself; nil: those of variables and files
 	accept        func(provision.Request) error // what the command is not for; nil takes everything
 	reads, writes atomic.Int64                  // calls made, by kind
 }
@@ -256,6 +257,9 @@ func (t *targetFlags) connect(ctx context.Context, app *project.App, r provision
 	if found != nil {
 		p.Given = found.Given()
 	}
+	if t.given != nil {
+		p.Given = t.given
+	}
 	if err := provision.CheckKeys(r, p.Given); err != nil && !t.anyKey {
 		return nil, none, err
 	}
@@ -323,6 +327,13 @@ func (t *targetFlags) localServer(ctx context.Context, dir string, start bool, p
 	if p.Server != "" {
 		if p.Token == "" && err == nil && local.URL == p.Server {
 			p.Token = secret.String(local.Token)
+		}
+		if p.Token == "" {
+			stored, err := t.env.readLogins()
+			if err != nil {
+				return err
+			}
+			p.Token = stored.Servers[p.Server].Token.Secret()
 		}
 		return nil
 	}
