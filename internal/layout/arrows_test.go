@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"server/connect":       {"workos", "server/keyed", "server/route", "auth", "store", "identity", "limit"},
 	"server/platform":      {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":        {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
-	"server/control":       {"server/route", "convex", "berth", "claim", "store"},
+	"server/control":       {"server/route", "convex", "berth", "claim", "store", "auth", "identity", "deployment", "host"}, // host for the key of a branch's claim
 	"server/syncws":        {"deployment", "deployment/instance", "deployment/database"}, // subscriptions of Convex clients
 	"server/deploy": {
 		"server/route", "server/syncws", "convex", "berth", "deployment", "store",

@@ -200,7 +200,7 @@ func (s *Server) handler() http.Handler {
 	s.registry = instance.NewRegistry(instance.Config{DB: s.db, Fetch: fetch, Log: s.cfg.Log, URLs: s.origins.URLs})
 	s.surface = &deploy.Surface{DB: s.db, Log: s.cfg.Log, Registry: s.registry, Version: s.cfg.Version}
 	s.origins.Handler = route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.surface.Handler())))
-	(&control.API{DB: s.db, Log: s.cfg.Log, URL: s.origins.URL, Gone: s.api.Gone, Forget: s.forget}).Mount(mux)
+	(&control.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, URL: s.origins.URL, MailIsSent: s.mailer != nil, Gone: s.api.Gone, Forget: s.forget}).Mount(mux)
 	(&deploy.API{DB: s.db, Log: s.cfg.Log, Origins: s.origins, Fetch: fetch, Changed: s.registry.Reload}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())

@@ -122,16 +122,30 @@ func (k AccessKey) owner() string {
 	return map[AccessKeyKind]string{PersonalKey: k.PersonID, DeploymentKey: k.DeploymentID, PreviewKey: k.ProjectID, ProjectKey: k.ProjectID}[k.Kind]
 }
 
-// DeleteAccessKey ends a key at once, with what it opened. id is its id, its
-// name, or its secret: Convex's tools give either of the latter.
-func (db *DB) DeleteAccessKey(ctx context.Context, like AccessKey, id string) error {
+// DeleteAccessKey ends a key of a deployment or project at once, with what it
+// opened. id is its id, its name, or its secret: Convex's tools give either of
+// the latter.
+func (t *Team) DeleteAccessKey(ctx context.Context, like AccessKey, id string) error {
+	return t.db.deleteAccessKey(ctx, like, id, func(tx *tx, id string) error { return t.audit(tx, "", "access_key.deleted", id) })
+}
+
+// DeletePersonalKey is DeleteAccessKey for a key of a person.
+func (db *DB) DeletePersonalKey(ctx context.Context, p Person, id string) error {
+	return db.deleteAccessKey(ctx, AccessKey{Kind: PersonalKey, PersonID: p.ID}, id, func(*tx, string) error { return nil })
+}
+
+func (db *DB) deleteAccessKey(ctx context.Context, like AccessKey, id string, audit func(*tx, string) error) error {
 	return db.write(ctx, func(tx *tx) error {
-		n, err := tx.exec(`DELETE FROM access_keys WHERE id = (SELECT k.id FROM access_keys k WHERE k.kind = $1 AND `+like.whose()+` = $2
-			AND (k.id = $3 OR k.name = $3 OR k.hash = $4) ORDER BY k.created_at DESC LIMIT 1)`, string(like.Kind), like.owner(), id, keyHash(id))
-		if err == nil && n == 0 {
+		var gone string
+		err := tx.row(`DELETE FROM access_keys WHERE id = (SELECT k.id FROM access_keys k WHERE k.kind = $1 AND `+like.whose()+` = $2
+			AND (k.id = $3 OR k.name = $3 OR k.hash = $4) ORDER BY k.created_at DESC LIMIT 1) RETURNING id`, string(like.Kind), like.owner(), id, keyHash(id)).Scan(&gone)
+		if isNoRows(err) {
 			return fault.New(fault.NotFound, "No key of that name or id was found.").WithCode("KeyNotFound")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return audit(tx, gone)
 	})
 }
 

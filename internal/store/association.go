@@ -41,12 +41,12 @@ func (t *Team) Disconnect(ctx context.Context) error {
 	})
 }
 
-// Administers returns which of the addresses administer some team.
+// Administers returns which of the addresses administer some associated team.
 func (db *DB) Administers(ctx context.Context, emails []string) ([]string, error) {
 	var used []string
 	for _, email := range emails {
 		var n int
-		if err := db.row(ctx, "SELECT count(*) FROM teams WHERE lower(admin_email) = $1", identity.EmailKey(email)).Scan(&n); err != nil {
+		if err := db.row(ctx, "SELECT count(*) FROM teams WHERE lower(admin_email) = $1 AND disconnected = 0", identity.EmailKey(email)).Scan(&n); err != nil {
 			return nil, err
 		}
 		if n > 0 {

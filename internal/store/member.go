@@ -22,6 +22,7 @@ const (
 // in the members' environment is that person.
 type Person struct {
 	ID        string
+	Number    int64 // what Convex's tools call it
 	Email     string
 	CreatedAt time.Time
 }
@@ -34,18 +35,18 @@ type Member struct {
 	JoinedAt time.Time
 }
 
-const personColumns = "p.id, p.email, p.created_at"
+const personColumns = "p.id, p.number, p.email, p.created_at"
 
 func scanPerson(s scanner) (Person, error) {
 	var p Person
 	var created int64
-	err := s.Scan(&p.ID, &p.Email, &created)
+	err := s.Scan(&p.ID, &p.Number, &p.Email, &created)
 	p.CreatedAt = fromMillis(created)
 	return p, err
 }
 
 // PersonByEmail returns the person with an address that has been proven, and
-// makes one. Pending invitations of the address turn into memberships.
+// makes one.
 func (db *DB) PersonByEmail(ctx context.Context, email string) (Person, error) {
 	var p Person
 	err := db.write(ctx, func(tx *tx) (err error) {
@@ -60,7 +61,8 @@ func (db *DB) person(tx *tx, email string) (Person, error) {
 		return Person{}, err
 	}
 	key := identity.EmailKey(email)
-	if _, err := tx.exec("INSERT INTO people (id, email, email_key, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (email_key) DO NOTHING",
+	if _, err := tx.exec(`INSERT INTO people (id, number, email, email_key, created_at) VALUES ($1, (SELECT coalesce(max(number), 0) + 1 FROM people), $2, $3, $4)
+		ON CONFLICT (email_key) DO NOTHING`,
 		identity.NewID(identity.PrefixPerson), email, key, millis(db.now())); err != nil {
 		return Person{}, err
 	}
@@ -142,7 +144,7 @@ func scanMember(s scanner) (Member, error) {
 	var m Member
 	var created, joined int64
 	var projects string
-	err := s.Scan(&m.ID, &m.Email, &created, &m.Role, &joined, &projects)
+	err := s.Scan(&m.ID, &m.Number, &m.Email, &created, &m.Role, &joined, &projects)
 	m.CreatedAt, m.JoinedAt, m.Projects = fromMillis(created), fromMillis(joined), strings.Fields(projects)
 	return m, err
 }

@@ -12,6 +12,7 @@ ALTER TABLE projects ADD COLUMN name TEXT NOT NULL DEFAULT '';
 -- signing in to the members' environment.
 CREATE TABLE people (
     id         TEXT PRIMARY KEY,
+    number     INTEGER NOT NULL UNIQUE,
     email      TEXT NOT NULL,
     email_key  TEXT NOT NULL UNIQUE,
     created_at INTEGER NOT NULL
