@@ -489,6 +489,7 @@ CREATE TABLE password_failures (
 );
 CREATE TABLE people (
     id         TEXT PRIMARY KEY,
+    number     INTEGER NOT NULL UNIQUE,
     email      TEXT NOT NULL,
     email_key  TEXT NOT NULL UNIQUE,
     created_at INTEGER NOT NULL
