@@ -35,6 +35,8 @@ type function struct {
 	public  bool
 	args    *value.Validator
 	returns *value.Validator
+	// The validators as they were exported; nil accepts everything.
+	argsJSON, returnsJSON json.RawMessage
 }
 
 // read takes over what the modules export.
@@ -42,7 +44,7 @@ func (l *live) read(exports map[string]runtime.ModuleExports) error {
 	l.functions = map[string]function{}
 	for module, e := range exports {
 		for _, f := range e.Functions {
-			fn := function{path: strings.TrimSuffix(module, ".js") + ":" + f.Name, module: module, export: f.Name, kind: f.Kind, public: f.Public()}
+			fn := function{path: strings.TrimSuffix(module, ".js") + ":" + f.Name, module: module, export: f.Name, kind: f.Kind, public: f.Public(), argsJSON: f.Args, returnsJSON: f.Returns}
 			for to, data := range map[**value.Validator]json.RawMessage{&fn.args: f.Args, &fn.returns: f.Returns} {
 				if data == nil {
 					continue

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -251,12 +252,12 @@ func wireProvider(p authconfig.Provider) map[string]any {
 // analysis is the shape that the convex command line reads (contract of start_push).
 func (p *pendingPush) analysis() map[string]any {
 	type fn struct {
-		Name       string          `json:"name"`
-		Pos        *struct{}       `json:"pos"`
-		UDFType    runtime.Kind    `json:"udfType"`
-		Visibility map[string]any  `json:"visibility"`
-		Args       json.RawMessage `json:"args"`
-		Returns    json.RawMessage `json:"returns"`
+		Name       string         `json:"name"`
+		Pos        *struct{}      `json:"pos"`
+		UDFType    runtime.Kind   `json:"udfType"`
+		Visibility map[string]any `json:"visibility"`
+		Args       string         `json:"args"`    // JSON in a string, as the module exports it
+		Returns    string         `json:"returns"` // so too
 	}
 	modules := map[string]map[string]any{}
 	for _, m := range p.live.modules {
@@ -271,7 +272,8 @@ func (p *pendingPush) analysis() map[string]any {
 			kind = "public"
 		}
 		list, _ := modules[f.module]["functions"].([]fn)
-		modules[f.module]["functions"] = append(list, fn{Name: f.export, UDFType: f.kind, Visibility: map[string]any{"kind": kind}, Args: json.RawMessage("null"), Returns: json.RawMessage("null")})
+		modules[f.module]["functions"] = append(list, fn{Name: f.export, UDFType: f.kind, Visibility: map[string]any{"kind": kind},
+			Args: cmp.Or(string(f.argsJSON), `{"type":"any"}`), Returns: cmp.Or(string(f.returnsJSON), "null")})
 	}
 	var schema any
 	if p.schema != nil {

@@ -47,7 +47,7 @@ func (v View) System(path string, args []byte) (result []byte, ok bool, err erro
 				visibility = "public"
 			}
 			list = append(list, value.Object{"functionType": string(f.kind), "identifier": strings.Replace(f.path, ":", ".js:", 1), "visibility": value.Object{"kind": visibility},
-				"args": value.Object{"type": "any"}, "returns": value.Object{"type": "any"}})
+				"args": validatorValue(f.argsJSON), "returns": validatorValue(f.returnsJSON)})
 		}
 		return encode(list)
 	case "_system/cli/tables:default":
@@ -89,6 +89,14 @@ func (v View) tableData(fields value.Object) ([]byte, bool, error) {
 	h := newTxHost(v.i, v.live, Caller{Admin: true}, v.data.Begin(), false)
 	out, err := h.page(source)
 	return out, true, err
+}
+
+// validatorValue is a validator as functions see it.
+func validatorValue(exported json.RawMessage) any {
+	if v, err := value.Parse(exported); err == nil {
+		return v
+	}
+	return value.Object{"type": "any"}
 }
 
 func orNull(s string) any {
