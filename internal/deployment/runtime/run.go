@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	goruntime "runtime"
 	"sync"
 	"time"
 
@@ -113,11 +114,13 @@ type settled struct {
 	err  error
 }
 
-// slots bounds how many contexts run at once in this process. Actions wait most
+// slots bounds how many contexts run at once in this process: queries and
+// mutations do nothing but compute, and more of them than processors would only
+// use up each other's time. Actions wait most
 // of their time and have slots of their own, so that a query which an action
 // calls never waits for the action.
 var (
-	slots       = make(chan struct{}, 32)
+	slots       = make(chan struct{}, max(4, 2*goruntime.GOMAXPROCS(0)))
 	actionSlots = make(chan struct{}, 128)
 )
 
