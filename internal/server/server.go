@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -105,6 +106,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
+	if err := checkDomain(cfg.DeploymentDomain); err != nil {
+		return nil, err
+	}
 	mailer, mailing, err := cfg.mailer(ctx)
 	if err != nil {
 		return nil, err
@@ -136,6 +140,15 @@ func checkPublicURL(raw string) error {
 		return fault.New(fault.Invalid, "the public URL %q is not an origin", raw).WithFix("give scheme and host only, such as https://auth.example.com")
 	}
 	return nil
+}
+
+var domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+func checkDomain(name string) error {
+	if name == "" || len(name) <= 200 && domainName.MatchString(name) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "the deployment domain %q is not a host name", name).WithFix("give a name only, such as convex.example.com")
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

@@ -124,6 +124,7 @@ func TestRefusedTokensOverHTTP(t *testing.T) {
 	send(t, "POST", empty.url+"/api/query", "Bearer "+token(nil, nil), object{"path": "users:me"}).is(t, "a deployment without auth.config", 401, "NoAuthProvider",
 		"No auth provider found matching the given token (no providers configured). Check convex/auth.config.ts.")
 	// What is refused never ran, and leaves no entry.
+	dev.call("query", "users:notes", object{})
 	if got := dev.admin("GET", "/api/stream_function_logs?cursor=0", nil); strings.Contains(got.text, "users:me") {
 		t.Errorf("logs = %s, want none of the refused calls", got.text)
 	}
