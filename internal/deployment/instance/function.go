@@ -229,6 +229,7 @@ func (i *Instance) call(ctx context.Context, caller Caller, p string, args []byt
 
 // callWith is call of the functions of l; queries read at, or the latest moment.
 func (i *Instance) callWith(ctx context.Context, l *live, at *database.Tx, caller Caller, p string, args []byte, want runtime.Kind, journal *string) (Outcome, error) {
+	i.used.Store(time.Now().UnixNano())
 	requestID, begun := newRequestID(), time.Now()
 	out := Outcome{Kind: want, Timestamp: i.data.Timestamp()}
 	if l.program == nil {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berthdev/berth/internal/authconfig"
@@ -41,7 +42,8 @@ type Instance struct {
 	cache      cache
 	outcomes   outcomes
 
-	loading sync.Mutex // from reading or writing the store to replacing live
+	used    atomic.Int64 // when a function was last called, nanoseconds since 1970
+	loading sync.Mutex   // from reading or writing the store to replacing live
 
 	mu      sync.Mutex
 	live    *live

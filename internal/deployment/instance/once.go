@@ -9,7 +9,7 @@ import (
 // Outcomes of mutations that are remembered for clients that ask again.
 const (
 	keptOutcomes     = 4096
-	keptOutcomeBytes = 16 << 20
+	keptOutcomeBytes = 1 << 20
 )
 
 // outcomes remembers what mutations gave, by the client's number of them: one

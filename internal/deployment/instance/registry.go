@@ -11,6 +11,9 @@ import (
 // idle is how long a deployment that nobody uses stays in memory.
 const idle = 10 * time.Minute
 
+// quiet is how long a deployment keeps prepared contexts after its last call.
+const quiet = time.Minute
+
 // Registry keeps the deployments that are in use, each opened once.
 type Registry struct {
 	cfg Config
@@ -122,7 +125,30 @@ func (r *Registry) Run(ctx context.Context) error {
 			r.Close()
 			return nil
 		case <-tick.C:
+			r.rest(time.Now().Add(-quiet))
 			r.sweep(time.Now().Add(-idle))
+		}
+	}
+}
+
+// rest lets deployments that called nothing since a moment give up what only
+// makes the next call faster: they may have connections and stay open for long.
+func (r *Registry) rest(before time.Time) {
+	r.mu.Lock()
+	var resting []*Instance
+	for _, e := range r.open {
+		select {
+		case <-e.ready:
+			if e.instance != nil && e.instance.used.Load() < before.UnixNano() {
+				resting = append(resting, e.instance)
+			}
+		default:
+		}
+	}
+	r.mu.Unlock()
+	for _, i := range resting {
+		if p := i.now().program; p != nil {
+			p.Rest()
 		}
 	}
 }
