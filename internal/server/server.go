@@ -196,7 +196,7 @@ func (s *Server) handler() http.Handler {
 	}
 	limits := limit.NewSet(rules, s.db.Now)
 	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
-	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
+	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret, MailIsSent: s.mailer != nil}
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	pages := &hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}
@@ -320,6 +320,9 @@ func (s *Server) clean(ctx context.Context) error {
 		if _, err := s.api.Reap(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := s.expirePreviews(ctx); err != nil {
+		return err
 	}
 	if err := s.forget(ctx); err != nil {
 		return err
