@@ -25,7 +25,7 @@ type backendFlags struct {
 	dev, prod  bool
 	preview    string
 	deployment string
-	start      bool // a server of this machine may be started, and the deployment made
+	start      bool // a server of this machine may be started, and a dev deployment made
 }
 
 func newBackendFlags(env *Env) backendFlags {
@@ -188,7 +188,7 @@ func (b *backendFlags) embedded(ctx context.Context, s *session) (*backend, erro
 	if err != nil {
 		return nil, err
 	}
-	if found.Deployment == nil && b.start {
+	if found.Deployment == nil && b.start && s.req.Kind == claim.Dev {
 		if found, err = found.Open(ctx); err != nil {
 			return nil, err
 		}

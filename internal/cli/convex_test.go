@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 
@@ -274,3 +275,11 @@ const fakeLogs = `{"entries":[
 {"kind":"Completion","identifier":"messages:list","udfType":"Query","logLines":[{"messages":["'hi'","\u001b[31mred"],"level":"WARN","timestamp":1700000000000,"isTruncated":false}],"timestamp":1700000000,"executionTime":0.01,"success":null,"error":null},
 {"kind":"Completion","identifier":"messages:quiet","udfType":"Mutation","logLines":[],"timestamp":1700000000,"executionTime":0.0425,"success":null,"error":null},
 {"kind":"Completion","identifier":"users:boom","udfType":"HttpAction","logLines":[],"timestamp":1700000000,"executionTime":0.05,"success":null,"error":"Uncaught Error: kaboom"}],"newCursor":1700000000000}`
+
+// cmdWriteVar writes the value of a variable into a file, for stdin.
+func cmdWriteVar(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: write-var NAME FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.Getenv(args[0])+"\n"), 0o600))
+}
