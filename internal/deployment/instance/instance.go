@@ -50,8 +50,9 @@ type Instance struct {
 	moved   chan struct{} // closed when live is replaced
 	pending map[string]*pendingPush
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	stop   context.CancelFunc
+	closed <-chan struct{}
+	done   sync.WaitGroup
 }
 
 // live is what runs: functions with the variables they see. It is replaced, never changed.
@@ -79,7 +80,7 @@ func open(ctx context.Context, cfg Config, d store.Deployment) (*Instance, error
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	i.stop = stop
+	i.stop, i.closed = stop, run.Done()
 	i.done.Go(func() { i.schedule(run) })
 	return i, nil
 }
@@ -92,6 +93,10 @@ func (i *Instance) close() {
 		p.Close()
 	}
 }
+
+// Closed returns a channel that is closed when the deployment is let go of:
+// it was deleted, or the server stops.
+func (i *Instance) Closed() <-chan struct{} { return i.closed }
 
 // load reads what the store has of the deployment.
 func (i *Instance) load(ctx context.Context) (*live, error) {

@@ -227,11 +227,7 @@ func TestLargeTransitionsComeInParts(t *testing.T) {
 	r := newRig(t, 1, claim.Dev)
 	c := r.connect(0)
 	const n = 6
-	var mods []string
-	for id := range n {
-		mods = append(mods, fmt.Sprintf(`{"type":"Add","queryId":%d,"udfPath":"users:big","args":[{"n":%d}]}`, id, id))
-	}
-	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[%s]}`, strings.Join(mods, ","))
+	c.send("%s", manyBig(n))
 	m := c.until("a part", func(received) bool { return true })
 	if m.Type != "TransitionChunk" && c.sent == 0 {
 		t.Fatalf("the first message is %s, want TransitionChunk", m.Type)
@@ -381,4 +377,13 @@ func TestExpiredIdentitiesEnd(t *testing.T) {
 			c.ends(websocket.StatusNoStatusRcvd, "")
 		})
 	}
+}
+
+func TestADeletedDeploymentEndsItsConnections(t *testing.T) {
+	r := newRig(t, 1, claim.Dev)
+	c := r.connect(0)
+	c.add(0, "users:notes", "{}")
+	c.value(0, "[]")
+	r.registry.Forget(r.names[0])
+	c.ends(websocket.StatusTryAgainLater, "DeploymentClosed")
 }

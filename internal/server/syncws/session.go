@@ -105,6 +105,8 @@ func (s *session) run() error {
 			if err := s.respond(f); err != nil {
 				return s.cause(err)
 			}
+		case <-s.i.Closed():
+			return &closing{code: websocket.StatusTryAgainLater, reason: "DeploymentClosed"}
 		case <-moved:
 		case <-committed:
 		case <-s.quiet.C:
@@ -185,7 +187,8 @@ func (s *session) send(v any) error {
 }
 
 func (s *session) write(data []byte) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), writeWithin)
+	// Not of s.ctx: what is written while that ends is the reason.
+	ctx, cancel := context.WithTimeout(s.base, writeWithin)
 	defer cancel()
 	s.quiet.Reset(silence)
 	if err := s.conn.Write(ctx, websocket.MessageText, data); err != nil {
