@@ -283,3 +283,24 @@ func cmdWriteVar(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.Getenv(args[0])+"\n"), 0o600))
 }
+
+// cmdSplitEnv takes an environment's credentials out of an .env.local: its
+// client ID and key as GIVEN_CLIENT and GIVEN_KEY, the key also as key.txt. The
+// server that it names stands for WorkOS from then on.
+func cmdSplitEnv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: split-env FILE")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "WORKOS_CLIENT_ID":
+			ts.Setenv("GIVEN_CLIENT", value)
+		case "WORKOS_API_KEY":
+			ts.Setenv("GIVEN_KEY", value)
+			ts.Check(os.WriteFile(ts.MkAbs("key.txt"), []byte(value+"\n"), 0o600))
+		case "WORKOS_API_HOSTNAME", "WORKOS_API_HTTPS", "WORKOS_API_PORT":
+			ts.Setenv(name, value)
+		}
+	}
+}

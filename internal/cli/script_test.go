@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 //	app-state FOLDER TO            names, modes and hashes of the files in FOLDER
 //	server-state TO                hashes of what the script's server holds
 //	write-var NAME FILE            write a variable's value into a file
+//	split-env FILE                 credentials of an .env.local as GIVEN_CLIENT, GIVEN_KEY and key.txt
 //	convex-start [write-only]      start a stand-in for Convex; sets CONVEX_PROVISION_HOST
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -69,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"server-state": cmdServerState,
 			"convex-start": cmdConvexStart,
 			"write-var":    cmdWriteVar,
+			"split-env":    cmdSplitEnv,
 		},
 	})
 }

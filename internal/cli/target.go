@@ -337,7 +337,9 @@ func (t *targetFlags) localServer(ctx context.Context, dir string, start bool, p
 		}
 		return nil
 	}
-	if p.Given != nil || p.PlatformID != "" {
+	// Credentials that a command was given itself are to be found by later runs, so
+	// they go to the server that those would use.
+	if p.Given != nil && t.given == nil || p.PlatformID != "" {
 		return nil
 	}
 	if err == nil && server.Healthy(ctx, local.URL) {
