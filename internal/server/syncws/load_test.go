@@ -255,7 +255,7 @@ func quantile(d []time.Duration, q float64) float64 {
 
 // Every client converges, and none sees another deployment's data.
 func TestClientsConvergeWhileMutationsComeIn(t *testing.T) {
-	s := load{clients: 50, mutations: 150, every: 10 * time.Millisecond}.run(t)
+	s := load{clients: 50, mutations: 60, every: 10 * time.Millisecond}.run(t)
 	if len(s.delays) == 0 {
 		t.Error("no client was told of anything")
 	}
