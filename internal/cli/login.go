@@ -10,13 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/berthdev/berth/internal/berth"
 	"github.com/berthdev/berth/internal/convex"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/secret"
 )
-
-// loginClient is the client that berth login names at a Berth server's issuer.
-const loginClient = "berth"
 
 type loginOptions struct {
 	env        *Env
@@ -44,8 +42,8 @@ berth login --token-stdin < token	without a browser`,
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "", "what to call the token `NAME` (default: the name of this machine)")
 	f.BoolVar(&o.tokenStdin, "token-stdin", false, "keep a token read from standard input instead of signing in")
-	f.StringVar(&o.issuer, "issuer", "", "who signs people in `URL` (default: the server)")
-	f.StringVar(&o.clientID, "client", loginClient, "client ID at the issuer `ID`")
+	f.StringVar(&o.issuer, "issuer", "", "who signs people in `URL` (default: as the server says)")
+	f.StringVar(&o.clientID, "client", "", "client ID at the issuer `ID` (default: as the server says)")
 	status := &loginOptions{env: env}
 	cmd.AddCommand(&cobra.Command{Use: "status", Short: "which logins there are, and whether they still work", Example: "berth login status --json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLoginStatus(cmd.Context(), status) }})
@@ -123,7 +121,14 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 // device signs a person in through the browser and makes a token that lasts.
 func (o *loginOptions) device(ctx context.Context, server string) (convex.Token, error) {
 	out := o.env.Output()
-	l := &convex.DeviceLogin{Issuer: cmp.Or(o.issuer, server), ClientID: o.clientID}
+	l := &convex.DeviceLogin{Issuer: o.issuer, ClientID: o.clientID}
+	if l.Issuer == "" || l.ClientID == "" {
+		at, err := berth.New(server, "").Login(ctx)
+		if err != nil {
+			return "", err
+		}
+		l.Issuer, l.ClientID = cmp.Or(l.Issuer, at.Issuer), cmp.Or(l.ClientID, at.ClientID)
+	}
 	prompt, err := l.Start(ctx)
 	if err != nil {
 		return "", err
