@@ -339,6 +339,10 @@ func TestKeys(t *testing.T) {
 	if err != nil || !opened.May("deployment:deploy") || opened.May("deployment:env:view") {
 		t.Errorf("the key opens %v, %v; want deployment:deploy alone", opened.Actions, err)
 	}
+	// A restricted key reads no variables of its deployment either.
+	if status, text := call(t, o.s, "GET", "/api/v1/list_environment_variables", key, nil); status != http.StatusForbidden || !strings.Contains(text, "deployment:env:view") {
+		t.Errorf("variables with a restricted key = %d %s, want 403 naming the action", status, text)
+	}
 	if status, out := control(t, o.s, key, "POST", "/api/workos/get_or_provision_workos_environment", m{"deploymentName": d.Name}); status != http.StatusForbidden || !strings.Contains(fmt.Sprint(out["message"]), "deployment:env:write") {
 		t.Errorf("an environment with a restricted key = %d %v, want 403", status, out)
 	}

@@ -134,6 +134,11 @@ func (a *API) admin(r *http.Request) (store.Deployment, error) {
 	if fault.Is(err, fault.Unauthenticated) {
 		return d, refuse(deployment.BadAdminKey(), false)
 	}
+	if err == nil {
+		if refusal := permitted(withPattern(r), d); refusal != nil {
+			return d, refuse(refusal, false)
+		}
+	}
 	return d, err
 }
 

@@ -165,7 +165,7 @@ func (s *Surface) caller(r *http.Request, i *instance.Instance) (instance.Caller
 		caller.Identity, refusal = i.Accept(r.Context(), c.Token)
 		return caller, refusal
 	case deployment.Admin:
-		return s.admin(r.Context(), i, c.AdminKey.Reveal(), nil)
+		return s.admin(withPattern(r), i, c.AdminKey.Reveal(), nil)
 	}
 	return caller, nil
 }
@@ -179,6 +179,9 @@ func (s *Surface) admin(ctx context.Context, i *instance.Instance, key string, i
 	d, err := s.DB.DeploymentByAdminKey(ctx, name+"|"+own)
 	if err != nil || d.ID != i.Deployment().ID {
 		return caller, deployment.BadAdminKey()
+	}
+	if refusal := permitted(ctx, d); refusal != nil {
+		return caller, refusal
 	}
 	bad := &deployment.Refusal{Status: http.StatusBadRequest, Code: "InvalidAdminKey", Message: "Invalid admin key", Redacted: "Invalid admin key"}
 	if acting != "" {
