@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startBerth } from "../harness/berth.js";
+import { Visitor } from "../harness/pages.js";
 import { checkout } from "./harness/checkout.js";
 
 const project = "numbers";
@@ -26,6 +27,12 @@ async function build(key, env = {}) {
   const made = await checkout("react-vite-authkit", { env: { CONVEX_PROVISION_HOST: berth.url, CONVEX_VERSION_API_ORIGIN: berth.url, CONVEX_DEPLOY_KEY: key, ...env } });
   builds.push(made);
   return made;
+}
+
+/** The part of berth exec that sends the tool's calls to api.workos.com to the server. */
+async function preload() {
+  const all = JSON.parse((await dev.berth(["exec", ...flags, "--print-env", "--json"])).out);
+  return Object.fromEntries(all.filter((v) => ["NODE_OPTIONS", "BERTH_HOSTS"].includes(v.name)).map((v) => [v.name, v.value]));
 }
 
 const projectId = async () => (await berth.call("GET", `/v1/teams/${team.team_slug}/projects/${project}`)).id;
@@ -119,9 +126,7 @@ test("`deployment token create` gives keys, and `deploy` takes the one of produc
 
   const first = await convex(["integration", "workos", "provision-environment", "--prod"]);
   assert.match(first.text, /New AuthKit environment provisioned/);
-  const hosts = JSON.parse((await dev.berth(["exec", ...flags, "--print-env", "--json"])).out);
-  const preload = Object.fromEntries(hosts.filter((v) => ["NODE_OPTIONS", "BERTH_HOSTS"].includes(v.name)).map((v) => [v.name, v.value]));
-  const second = await machine.convex(["deploy", "--message", "first"], { env: preload });
+  const second = await machine.convex(["deploy", "--message", "first"], { env: await preload() });
   assert.match(second.text, /\[Production\] local:numbers:prod/);
   assert.match(second.text, /Deployed Convex functions to http:\/\/127\.0\.0\.1:\d+/);
   assert.equal(numbers(answer(await machine.convex(["run", "myFunctions:listNumbers", '{"count":5}']))), "[]", "production has none of dev's numbers");
@@ -130,7 +135,7 @@ test("`deployment token create` gives keys, and `deploy` takes the one of produc
 
 test("a deploy runs its command with the deployment's URL", async () => {
   const machine = builds[0];
-  const { text } = await machine.convex(["deploy", "--cmd", 'node -p "`built for ${process.env.VITE_CONVEX_URL}`"', "--cmd-url-env-var-name", "VITE_CONVEX_URL", "--skip-workos-check"]);
+  const { text } = await machine.convex(["deploy", "--cmd", `node -p "'built for ' + process.env.VITE_CONVEX_URL"`, "--cmd-url-env-var-name", "VITE_CONVEX_URL", "--skip-workos-check"]);
   const [, url] = /built for (http:\/\/127\.0\.0\.1:\d+)/.exec(text) ?? assert.fail(text);
   assert.ok(text.includes(`Deployed Convex functions to ${url}`), text);
   const failed = await machine.convex(["deploy", "--cmd", "exit 3", "--skip-workos-check"], { code: 1 });
@@ -148,7 +153,7 @@ test("`env` finds its deployment by every selector", async () => {
   assert.equal(await get(["--deployment-name", prodName]), "prod");
   assert.equal(await get(["--deployment", prodName]), "prod");
   assert.equal(await get(["--deployment", "prod"]), "prod");
-  assert.equal(await get(["--deployment", "dev"]), "dev");
+  assert.equal(await get(["--deployment", (await deployments("dev"))[0].reference]), "dev");
   assert.equal(await get(["--deployment", `${project}:prod`]), "prod");
   assert.equal(await get(["--deployment", `${team.team_slug}:${project}:prod`]), "prod");
   assert.equal(await get([], { flags: [...flags, "--prod"] }), "prod");
@@ -228,7 +233,7 @@ test("`logs` shows what functions print and throw", async () => {
   await convex(["run", "chatter:talk"]);
   const { text } = await convex(["logs", "--history", "50"], { until: (seen) => seen.includes("careful") && seen.includes("sign in to add a number"), seconds: 30 });
   assert.match(text, /Watching logs for dev deployment/);
-  assert.match(text, /\[CONVEX Q\(chatter:talk\)\] \[LOG\] 'from the query' \{ a: 1 \}/);
+  assert.match(text, /\[CONVEX Q\(chatter:talk\)\] \[LOG\] 'from the query' \{\n {2}a: 1\n\}/);
   assert.match(text, /\[CONVEX Q\(chatter:talk\)\] \[WARN\] 'careful'/);
   assert.match(text, /\[CONVEX M\(myFunctions:addNumber\)\] Uncaught Error: sign in to add a number/);
 });
@@ -250,6 +255,56 @@ test("`integration workos`: status, invitations, and environments of the project
   assert.match((await workos(["list-project-environments"])).text, /No WorkOS environments found/);
 });
 
+// Approves a device as a new person does on the machine of the server: its
+// members' mail is read on the inbox page there.
+async function approve(url, email, issuer) {
+  const visitor = await new Visitor().open(url);
+  await visitor.submit({ user_code: new URL(url).searchParams.get("user_code") });
+  await visitor.submit({ decision: "allow" });
+  await visitor.follow("/sign-up");
+  await visitor.submit({ email, password: "correct horse battery staple" });
+  const inbox = await new Visitor().open(`${berth.url}/inbox?client_id=${issuer.split("/").at(-1)}`);
+  const code = inbox.html.match(/(?<![\w#])\d{6}(?!\w)/)?.[0] ?? assert.fail(inbox.html);
+  await visitor.submit({ code });
+  assert.match(visitor.html, /data-hak-page="device\/success"/);
+}
+
+test("`login` by the device flow makes a person's own dev deployment reachable, and nobody else's", async () => {
+  await dev.berth(["team", "members", "add", "ada@example.com", "--role", "developer", "--yes"]);
+  const { issuer, client_id: client } = await berth.call("GET", "/berth/v1/login");
+  const ada = await checkout("react-vite-authkit", { env: { CONVEX_PROVISION_HOST: berth.url, CONVEX_VERSION_API_ORIGIN: berth.url } });
+  builds.push(ada);
+  let approved;
+  const login = await ada.convex(["login", "--device-name", "laptop", "--no-open", "--login-flow", "poll", "--accept-opt-ins", "--override-auth-url", issuer, "--override-auth-client", client], {
+    seconds: 90,
+    until: (seen) => {
+      const visit = /Visit (\S+) to finish logging in/.exec(seen);
+      if (visit) approved ??= approve(visit[1], "ada@example.com", issuer);
+      return false;
+    },
+  });
+  await approved;
+  assert.match(login.text, /Saved credentials to /);
+  const status = (await ada.convex(["login", "status"])).text;
+  assert.match(status, /Status: Logged in/);
+  assert.match(status, /local/);
+
+  const first = await ada.convex(["dev", "--once", "--configure", "existing", "--team", team.team_slug, "--project", project, "--dev-deployment", "cloud", "--typecheck", "disable"], { env: await preload() });
+  assert.match(first.text, /Convex functions ready!/);
+  const name = (await ada.local()).CONVEX_DEPLOYMENT.replace(/^dev:/, "");
+  await ada.convex(["env", "set", "WHOSE", "ada"]);
+  assert.equal((await ada.convex(["env", "get", "WHOSE", "--deployment", "dev"])).out, "ada\n");
+  const others = (await deployments("dev")).find((d) => d.name !== name);
+  for (const target of [["--prod"], ["--deployment-name", others.name]]) {
+    const refused = await ada.convex(["env", "list", ...target], { code: 1 });
+    assert.match(refused.text, /You do not have permission to use (production of this project|the dev deployment [a-z0-9-]+ of somebody else)/);
+  }
+
+  const { text } = await ada.convex(["logout"]);
+  assert.match(text, /logged out/i);
+  await ada.convex(["env", "list"], { code: 1 });
+});
+
 test("`integration workos`: a disconnected team provisions nothing until it has a team again", async () => {
   const workos = (args, options) => convex(["integration", "workos", ...args], options);
   const kept = await workos(["disconnect-team"], { tty: [[/Are you sure/, "n\n"]] });
@@ -262,4 +317,6 @@ test("`integration workos`: a disconnected team provisions nothing until it has 
   builds.push(fresh);
   const refused = await fresh.exec(["dev", "--once"], { flags, code: 1 });
   assert.match(refused.text, /WorkOS/);
+  const again = await workos(["provision-team"], { tty: [[/Create a WorkOS team and enable/, "y\n"], [/Create a new WorkOS team with/, "\n"]] });
+  assert.match(again.text, /Successfully created WorkOS team "local"/);
 });

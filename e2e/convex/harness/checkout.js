@@ -2,14 +2,14 @@
 // where the vendor's command line runs as a developer or a build runs it.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { binary } from "../../harness/berth.js";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
 const examples = path.resolve(here, "../../examples");
-const convex = path.resolve(here, "node_modules/.bin/convex");
+export const convex = path.resolve(here, "node_modules/.bin/convex");
 
 // Beneath e2e/convex, so that Node finds the packages there.
 const work = path.resolve(here, "work");
@@ -22,17 +22,25 @@ process.once("exit", () => {
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 const plain = (text) => text.replaceAll(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replaceAll("\r", "");
 
-/** Copies an example. edit, if given, changes the text of convex.json. */
-export async function checkout(example, { edit, env = {} } = {}) {
+/**
+ * Copies an example, or another checkout with what the tool generated in it, as
+ * a clone has it. edit, if given, changes the text of convex.json.
+ */
+export async function checkout(example, { edit, env = {}, of } = {}) {
   await mkdir(work, { recursive: true });
   const root = await mkdtemp(path.join(work, `${example}-`));
   const folder = path.join(root, "app");
-  await cp(path.join(examples, example), folder, { recursive: true, filter: (name) => !/node_modules|_generated|\.env\.local|\.next$|dist$/.test(path.relative(examples, name)) });
+  const source = of?.folder ?? path.join(examples, example);
+  const left = of ? /^(node_modules|\.env\.local|\.next|dist)$/ : /^(node_modules|\.env\.local|\.next|dist|_generated)$/;
+  await cp(source, folder, { recursive: true, filter: (name) => name === source || !left.test(path.basename(name)) });
   if (edit) {
     const file = path.join(folder, "convex.json");
     await writeFile(file, edit(await readFile(file, "utf8")));
   }
   await mkdir(path.join(root, "home"));
+  // The command line looks for the compiler in the app's own folder alone.
+  await mkdir(path.join(folder, "node_modules"));
+  await symlink(path.join(here, "node_modules/typescript"), path.join(folder, "node_modules/typescript"));
   return new Checkout(root, folder, env);
 }
 
