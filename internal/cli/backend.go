@@ -242,7 +242,10 @@ func (b *backendFlags) request(ctx context.Context, app *project.App) (provision
 	if b.prod || b.preview != "" {
 		// The build, if this is one, may be another deployment's.
 		r := provision.Request{App: app, Project: projectSlug(cmp.Or(b.target.project, app.Name)), Kind: claim.Kind(b.target.kind), Attended: b.env.Interactive, Lookup: b.env.Lookup,
-			Branch: b.preview, Reference: cmp.Or(host.Slug(b.preview), "prod")}
+			Branch: b.preview, Reference: "prod"}
+		if b.preview != "" {
+			r.Reference = host.Slug(b.preview) // of nothing it is not empty
+		}
 		return r, nil
 	}
 	return b.target.request(ctx, app)
