@@ -171,6 +171,26 @@ test("Vite and authkit-react: dev and two previews, at once and apart", async ()
   await everywhere(vite);
 });
 
+let next = [];
+
+test("Next.js and authkit-nextjs: dev and two previews, at once and apart", async () => {
+  const ports = await Promise.all([1, 2, 3].map(() => freePort()));
+  const dev = await devCheckout("nextjs-authkit", ports[0]);
+  const [built, ...previews] = await Promise.all([builtNext(dev.made), ...["feature/one", "feature/two"].map((branch, i) => previewCheckout("nextjs-authkit", dev.made, branch, ports[i + 1]))]);
+  next = await Promise.all(
+    [dev, ...previews].map(async ({ made, origin, local }, i) => {
+      const values = Object.fromEntries(Object.entries(local).filter(([name]) => /^(WORKOS_|NEXT_PUBLIC_)/.test(name)));
+      await installNext(built, made, values);
+      const program = await startNext(made, new URL(origin).port, values);
+      closing.push(program.stop);
+      const d = new Deployment(["next dev", "next one", "next two"][i], origin, values.WORKOS_CLIENT_ID, values.NEXT_PUBLIC_CONVEX_URL);
+      await d.settings({ access_token_lifetime: lifetime });
+      return Object.assign(d, { made, program, signUpRole: "link" });
+    }),
+  );
+  await everywhere(next);
+});
+
 test("a token of another client is refused, with the backend's own words", async () => {
   const d = vite[2];
   const page = await d.window();
@@ -211,4 +231,24 @@ test("authkit-react: sign-out ends the session and closes the backend", async ()
   assert.equal(await d.page.getByText(/The backend knows you/).count(), 0);
   assert.deepEqual(ofType(d.page, "sent", "Authenticate").filter((f) => f.tokenType === "User"), []);
   await picture(d.page, "convex-vite-signed-out");
+});
+
+test("authkit-nextjs: the client takes a fresh token before the old one ends", async () => {
+  const d = next[0];
+  const count = (await shown(d.page)).length;
+  await ended(d);
+  const tokens = ofType(d.page, "sent", "Authenticate").map((f) => claims(f.value));
+  assert.ok(tokens.at(-1).exp * 1000 > Date.now(), "a token that is still good");
+  assert.equal(new Set(tokens.map((c) => c.sid)).size, 1, "one session");
+  await press(d.page, "Add a number");
+  await shows(d.page, count + 1);
+  assert.deepEqual(ofType(d.page, "received", "AuthError"), []);
+});
+
+test("authkit-nextjs: sign-out ends the session and closes the backend", async () => {
+  const d = next[0];
+  await press(d.page, "Sign out");
+  await d.page.getByRole("link", { name: "Sign in", exact: true }).waitFor();
+  assert.equal(await d.page.getByText(/The backend knows you/).count(), 0);
+  await picture(d.page, "convex-next-signed-out");
 });

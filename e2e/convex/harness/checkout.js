@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { binary } from "../../harness/berth.js";
+import { binary, temporary } from "../../harness/berth.js";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
 const examples = path.resolve(here, "../../examples");
@@ -37,21 +37,21 @@ export async function checkout(example, { edit, env = {}, of } = {}) {
     const file = path.join(folder, "convex.json");
     await writeFile(file, edit(await readFile(file, "utf8")));
   }
-  await mkdir(path.join(root, "home"));
   // The command line looks for the compiler in the app's own folder alone.
   await mkdir(path.join(folder, "node_modules"));
   await symlink(path.join(here, "node_modules/typescript"), path.join(folder, "node_modules/typescript"));
-  return new Checkout(root, folder, env);
+  // The home is elsewhere: Next takes no folder for a workspace that holds it.
+  return new Checkout(root, folder, env, await temporary("berth-e2e-home-"));
 }
 
 class Checkout {
-  constructor(root, folder, env) {
-    Object.assign(this, { root, folder, env });
+  constructor(root, folder, env, home) {
+    Object.assign(this, { root, folder, env, home });
   }
 
   /** Variables that every command of the checkout gets. Nothing of the machine's own comes in. */
   variables(more = {}) {
-    const all = { PATH: process.env.PATH, HOME: path.join(this.root, "home"), BERTH_DATA: path.join(this.root, "data"), LANG: "C.UTF-8", NO_COLOR: "1", ...this.env, ...more };
+    const all = { PATH: process.env.PATH, HOME: this.home.folder, BERTH_DATA: path.join(this.home.folder, "berth"), LANG: "C.UTF-8", NO_COLOR: "1", ...this.env, ...more };
     return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   }
 
@@ -130,7 +130,8 @@ class Checkout {
     return Object.fromEntries([...text.matchAll(/^([A-Z_]+)=("?)([^"\n#]*?)\2\s*(?:#.*)?$/gm)].map(([, name, , value]) => [name, value]));
   }
 
-  remove() {
-    return rm(this.root, { recursive: true, force: true });
+  async remove() {
+    await this.home.remove();
+    await rm(this.root, { recursive: true, force: true });
   }
 }
