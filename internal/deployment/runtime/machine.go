@@ -29,6 +29,11 @@ type machine struct {
 	call *running // nil until a function runs
 }
 
+// collectAt is the memory in use, in bytes, at which the engine first looks for
+// cycles that nothing refers to; the rest is freed by counting. Its own default
+// (256 KiB) comes in the middle of loading, and short runs need no such search.
+const collectAt = 8 << 20
+
 // loadTime bounds the loading of all modules.
 const loadTime = 5 * time.Second
 
@@ -49,19 +54,13 @@ func (p *Program) newMachine(memory uintptr) (m *machine, err error) {
 		}
 	}()
 	vm.SetMemoryLimit(memory)
+	vm.SetGCThreshold(collectAt)
 	vm.SetCanBlock(false) // Atomics.wait would sleep beyond every limit
 	if err := m.register(); err != nil {
 		return m, fault.Wrap(err, fault.Internal, "set up a JavaScript engine")
 	}
 	if _, err := vm.EvalBytecode(code); err != nil {
 		return m, fault.Wrap(err, fault.Internal, "run the prelude")
-	}
-	code, err = webCode()
-	if err == nil {
-		_, err = vm.EvalBytecode(code)
-	}
-	if err != nil {
-		return m, fault.Wrap(err, fault.Internal, "run the prelude of the web interfaces")
 	}
 	env, err := json.Marshal(p.env)
 	if err != nil {
@@ -146,7 +145,7 @@ func (m *machine) register() error {
 			return err
 		}
 	}
-	return nil
+	return m.vm.RegisterFunc("__part", m.part, false)
 }
 
 // maxRandom is how many bytes crypto.getRandomValues gives at once, as in browsers.

@@ -1,9 +1,9 @@
 // The web interfaces of actions: Headers, Blob, Request, Response, fetch.
-(() => {
+((kit) => {
 	"use strict";
-	const web = globalThis.__web;
-	delete globalThis.__web;
-	const { define, later, hostAsync, onlyActions, view, bytesOf, textOf, hexBytes, bytesHex, parse, stringify, jsCalls } = web;
+	const { later, hostAsync, onlyActions, view, bytesOf, textOf, hexBytes, bytesHex, parse, stringify } = kit;
+	const globals = Object.create(null), calls = new Map();
+	const define = (name, value) => (globals[name] = value);
 
 	class Headers {
 		#map = new Map();
@@ -201,18 +201,19 @@
 	});
 
 	// HTTP actions: the host's form of requests and responses.
-	jsCalls.set("requestFromConvexJson", ({ convexJson: r }) => new Request(r.url, { method: r.method, headers: r.headers, body: r.body === null ? null : hexBytes(r.body) }));
-	jsCalls.set("convexJsonFromResponse", ({ response }) => {
+	calls.set("requestFromConvexJson", ({ convexJson: r }) => new Request(r.url, { method: r.method, headers: r.headers, body: r.body === null ? null : hexBytes(r.body) }));
+	calls.set("convexJsonFromResponse", ({ response }) => {
 		if (!(response instanceof Response)) throw new Error("HTTP actions must return a Response, got " + typeof response);
 		return { status: response.status, headers: [...response.headers], body: secret.has(response) ? bytesHex(secret.get(response)) : null };
 	});
 	// Files.
-	jsCalls.set("storage/storeBlob", async ({ blob, options }) => {
+	calls.set("storage/storeBlob", async ({ blob, options }) => {
 		if (!(blob instanceof Blob)) throw new Error("storage.store takes a Blob");
 		return parse(await later(hostAsync("storeBlob", stringify({ type: blob.type, body: bytesHex(secret.get(blob)), sha256: options?.sha256 ?? null })))).storageId;
 	});
-	jsCalls.set("storage/getBlob", async ({ storageId }) => {
+	calls.set("storage/getBlob", async ({ storageId }) => {
 		const file = parse(await later(hostAsync("getBlob", stringify({ storageId }))));
 		return file === null ? null : new Blob([hexBytes(file.body)], { type: file.type ?? "" });
 	});
-})();
+	return { globals, calls };
+});
