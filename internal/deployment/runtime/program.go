@@ -69,7 +69,8 @@ type Program struct {
 	lines sourceLines
 
 	mu      sync.Mutex
-	ready   []*machine // prepared, unused
+	ready   []*machine    // prepared, unused
+	waiting []chan<- made // runs that take the next one, with room for it
 	filling int
 	closed  bool
 }

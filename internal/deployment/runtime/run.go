@@ -155,7 +155,7 @@ func (p *Program) Run(ctx context.Context, call Call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.close()
+	defer m.retire()
 	ctx, cancel := context.WithCancel(ctx)
 	c := &running{Call: call, ctx: ctx, limits: limits, done: make(chan settled, 1)}
 	m.call = c

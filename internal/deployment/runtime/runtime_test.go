@@ -346,6 +346,21 @@ func TestASchemaIsExported(t *testing.T) {
 	}
 }
 
+func TestInterfacesThatAreMadeOnFirstUse(t *testing.T) {
+	p := compile(t, `
+export const same = query(() => [URL === URL, URL === globalThis.URL, "fetch" in globalThis, typeof Headers, Object.keys(globalThis).includes("Blob")]);
+export const replaced = query(() => { globalThis.atob = 7; globalThis.Blob = class { x = 1 }; return [atob, btoa("a"), new Blob().x, new Request("https://x.example/").url]; });
+export const described = query(() => { const d = (URL, Object.getOwnPropertyDescriptor(globalThis, "URL")); return [d.value === URL, d.writable, d.enumerable, d.configurable]; });
+`, nil)
+	for name, want := range map[string]string{
+		"same": `[true,true,true,"function",false]`, "replaced": `[7,"YQ==",1,"https://x.example/"]`, "described": `[true,true,false,true]`,
+	} {
+		if got, err := run(t, p, call(Query, name, "{}")); got != want || err != nil {
+			t.Errorf("%s = %s, %v, want %s", name, got, err, want)
+		}
+	}
+}
+
 func TestTheWebInterfaces(t *testing.T) {
 	p := compile(t, `
 const check = (name, got, want) => { if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(name + ": " + JSON.stringify(got) + ", want " + JSON.stringify(want)); };
