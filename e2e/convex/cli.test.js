@@ -148,27 +148,33 @@ test("`env` finds its deployment by every selector", async () => {
   await convex(["env", "set", "WHERE", "dev"]);
   await convex(["env", "set", "WHERE", "prod", "--prod"]);
   const get = async (args, options) => (await convex(["env", "get", "WHERE", ...args], options)).out.trim();
-  assert.equal(await get([]), "dev");
-  assert.equal(await get(["--prod"]), "prod");
-  assert.equal(await get(["--deployment-name", prodName]), "prod");
-  assert.equal(await get(["--deployment", prodName]), "prod");
-  assert.equal(await get(["--deployment", "prod"]), "prod");
-  assert.equal(await get(["--deployment", (await deployments("dev"))[0].reference]), "dev");
-  assert.equal(await get(["--deployment", `${project}:prod`]), "prod");
-  assert.equal(await get(["--deployment", `${team.team_slug}:${project}:prod`]), "prod");
-  assert.equal(await get([], { flags: [...flags, "--prod"] }), "prod");
-  assert.equal(await get([], { flags: [...flags, "--deployment", name] }), "dev");
+  const reference = (await deployments("dev"))[0].reference;
+  const { adminKey, url } = await berth.call("POST", "/api/deployment/provision_and_authorize", { teamSlug: team.team_slug, projectSlug: project, deploymentType: "prod" });
+  const devKey = await key("create_deploy_key", `deployments/${name}`);
 
   // Without berth: by keys alone.
   const bare = builds[0];
-  const asked = async (args, env) => (await bare.convex(["env", "get", "WHERE", ...args], { env })).out.trim();
-  assert.equal(await asked([]), "prod");
-  assert.equal(await asked([], { CONVEX_DEPLOY_KEY: await key("create_deploy_key", `deployments/${name}`) }), "dev");
-  const { adminKey, url } = await berth.call("POST", "/api/deployment/provision_and_authorize", { teamSlug: team.team_slug, projectSlug: project, deploymentType: "prod" });
-  assert.equal(await asked([], { CONVEX_DEPLOY_KEY: undefined, CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey }), "prod");
-  assert.equal(await asked(["--url", url, "--admin-key", adminKey], { CONVEX_DEPLOY_KEY: undefined }), "prod");
   await bare.write("prod.env", `CONVEX_DEPLOY_KEY='${prod}'\n`);
-  assert.equal(await asked(["--env-file", "prod.env"], { CONVEX_DEPLOY_KEY: undefined }), "prod");
+  const asked = async (args, env) => (await bare.convex(["env", "get", "WHERE", ...args], { env })).out.trim();
+  const keyless = { CONVEX_DEPLOY_KEY: undefined };
+  const rows = [
+    ["dev", () => get([])],
+    ["prod", () => get(["--prod"])],
+    ["prod", () => get(["--deployment-name", prodName])],
+    ["prod", () => get(["--deployment", prodName])],
+    ["prod", () => get(["--deployment", "prod"])],
+    ["dev", () => get(["--deployment", reference])],
+    ["prod", () => get(["--deployment", `${project}:prod`])],
+    ["prod", () => get(["--deployment", `${team.team_slug}:${project}:prod`])],
+    ["prod", () => get([], { flags: [...flags, "--prod"] })],
+    ["dev", () => get([], { flags: [...flags, "--deployment", name] })],
+    ["prod", () => asked([])],
+    ["dev", () => asked([], { CONVEX_DEPLOY_KEY: devKey })],
+    ["prod", () => asked([], { ...keyless, CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey })],
+    ["prod", () => asked(["--url", url, "--admin-key", adminKey], keyless)],
+    ["prod", () => asked(["--env-file", "prod.env"], keyless)],
+  ];
+  assert.deepEqual(await Promise.all(rows.map(([, ask]) => ask())), rows.map(([want]) => want));
 });
 
 test("a revoked key opens nothing", async () => {
