@@ -273,7 +273,7 @@ const trimEvery = time.Minute
 // editor and a browser. Most of what it ever holds are the password hashes of
 // the moment, some 20 MB each for a tenth of a second, and the runtime alone
 // returns such peaks to the system only after minutes. The heap target stays
-// Go's own: half of it was a megabyte or two less, and cost a refresh a twentieth.
+// Go's own: an idle server is small with it too (docs/performance.md).
 func trimMemory() (stop func()) {
 	debug.FreeOSMemory() // what opening the database and its migrations left
 	done := make(chan struct{})
