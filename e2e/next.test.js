@@ -115,3 +115,60 @@ told("a session that was revoked is over when its token has expired", async (pag
     await page.getByRole("button", { name: "Sign in", exact: true }).waitFor();
   });
 });
+
+told("the organization is switched by a server action, and kept by the next refresh", async (page) => {
+  const { id } = await env.user("org@example.com", password);
+  const [one, two] = await Promise.all(["One", "Two"].map((name) => env.call("POST", "/organizations", { name })));
+  for (const { id: organization_id } of [one, two]) await env.call("POST", "/user_management/organization_memberships", { user_id: id, organization_id });
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "org@example.com", password);
+  await heading(page, "Choose an organization");
+  await picture(page, "next-organization");
+  await page.getByRole("button", { name: "One" }).click();
+  await heading(page, "Hello org@example.com");
+  assert.equal((await account(page)).org_id, one.id);
+  await page.getByLabel("Organization").fill(two.id);
+  await page.getByRole("button", { name: "Switch" }).click();
+  await page.locator("#organization", { hasText: two.id }).waitFor();
+  assert.equal((await account(page)).org_id, two.id);
+  await app.ahead(360, async () => assert.equal((await account(page)).org_id, two.id));
+});
+
+told("a redirect URI that is not registered gets a page", async (page) => {
+  await page.goto(`${origin}/sign-in`);
+  const url = new URL(`${berth.url}/user_management/authorize`);
+  for (const [k, v] of Object.entries({ client_id: env.clientId, redirect_uri: `${origin}/callback/`, response_type: "code", provider: "authkit" })) url.searchParams.set(k, v);
+  const answer = await page.goto(url.href);
+  assert.equal(answer.status(), 400);
+  assert.equal(await page.title(), "Invalid Redirect URI");
+  await page.getByText(`${origin}/callback/`).first().waitFor();
+});
+
+told("a shorter token life and a new signing key, ES256, sign nobody out", async (page, context) => {
+  const change = (target, method, body) => berth.call(method, `/berth/v1/environments/${env.clientId}/${target}`, body);
+  await env.user("keys@example.com", password);
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "keys@example.com", password);
+  await heading(page, "Hello keys@example.com");
+  const first = await account(page);
+  const header = async () => JSON.parse(Buffer.from((await page.locator("#token").textContent()).split(".")[0], "base64url"));
+  const old = await header();
+  assert.equal(old.alg, "RS256");
+  await change("settings", "PATCH", { access_token_lifetime: 60, algorithm: "ES256" });
+  await change("signing_keys", "POST", { now: true, algorithm: "ES256" });
+  assert.equal((await account(page)).jti, first.jti, "the old key still checks the old token");
+  await app.ahead(360, async () => {
+    const second = await account(page);
+    assert.deepEqual([second.sid, second.exp - second.iat], [first.sid, 60]);
+    assert.equal((await header()).alg, "ES256");
+    assert.notEqual((await header()).kid, old.kid);
+  });
+  const third = await account(page);
+  assert.equal(third.sid, first.sid);
+  await context.clearCookies();
+  await page.goto(`${origin}/sign-in`);
+  await signIn(page, "keys@example.com", password);
+  await heading(page, "Hello keys@example.com");
+  assert.notEqual((await account(page)).sid, first.sid);
+  assert.equal((await header()).alg, "ES256");
+});

@@ -42,6 +42,7 @@ async function build(app, result) {
 }
 
 if (!process.env.BERTH_BIN) await run("make", ["--no-print-directory", "-C", "..", "build"]);
+if (!process.env.BERTH_GALLERY) await run("go", ["build", "-buildvcs=false", "-o", "bin/gallery", "./scripts/gallery"], { cwd: ".." });
 await build("spa", "dist/index.html");
 await build("next", ".next/BUILD_ID");
 await build("tanstack", "dist/server/server.js");
@@ -50,7 +51,7 @@ await build("tanstack", "dist/server/server.js");
 const newestNode = path.resolve("newest/node_modules/.bin/node");
 const suites = [
   [process.execPath, readdirSync(".").filter((name) => name.endsWith(".test.js"))],
-  [newestNode, ["newest/node.test.js"]],
+  [newestNode, readdirSync("newest").filter((name) => name.endsWith(".test.js")).map((name) => `newest/${name}`)],
   [process.execPath, readdirSync("convex").filter((name) => name.endsWith(".test.js")).map((name) => `convex/${name}`)],
 ];
 

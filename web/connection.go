@@ -98,13 +98,17 @@ func connectionSamples() []Sample {
 	long := known
 	long.Frame, long.Connection = longFrame, longName
 	buttons := SignIn{Frame: previewFrame, Form: sampleForm, SignUpURL: "/sign-up", ResetURL: "/reset-password", MagicCodeURL: "/magic-code/send", SSOURL: "/sign-in/sso",
-		Providers: []Provider{{"Google", "/sso/begin?provider=GoogleOAuth"}, {"Microsoft", "/sso/begin?provider=MicrosoftOAuth"}, {"GitHub", "/sso/begin?provider=GitHubOAuth"}}}
+		Providers: []Provider{{"Google", "/sso/begin?provider=GoogleOAuth"}, {"Microsoft", "/sso/begin?provider=MicrosoftOAuth"}, {"GitHub", "/sso/begin?provider=GitHubOAuth"}, {"Apple", "/sso/begin?provider=AppleOAuth"}}}
 	signUp := SignUp{Frame: previewFrame, Form: sampleForm, PasswordRules: sampleRules, MinPassword: 10, SignInURL: "/sign-in", Providers: buttons.Providers}
-	onlySocial := buttons
-	onlySocial.NoPassword, onlySocial.Frame = true, prodFrame
+	noPassword := buttons
+	noPassword.NoPassword, noPassword.Frame = true, prodFrame
+	onlySocial := noPassword
+	onlySocial.MagicCodeURL, onlySocial.SSOURL, onlySocial.SignUpURL = "", "", ""
+	onlySingle := noPassword
+	onlySingle.MagicCodeURL, onlySingle.SignUpURL, onlySingle.Providers = "", "", nil
 	return []Sample{
 		{"test-provider", social}, {"test-provider-known", known}, {"test-provider-sso", single}, {"test-provider-errors", wrong}, {"test-provider-long", long},
 		{"leaving", Leaving{Frame: prodFrame, Connection: "Acme", URL: "/sso/begin?flow=x"}},
-		{"sign-in-social", buttons}, {"sign-in-no-password", onlySocial}, {"sign-up-social", signUp},
+		{"sign-in-social", buttons}, {"sign-in-no-password", noPassword}, {"sign-in-only-social", onlySocial}, {"sign-in-only-sso", onlySingle}, {"sign-up-social", signUp},
 	}
 }

@@ -10,7 +10,7 @@ func stepSamples() []Sample {
 		URI: "otpauth://totp/Harbour%20Notes:ada@example.com?algorithm=SHA1&digits=6&issuer=Harbour%20Notes&period=30&secret=" + secret,
 	}
 	enrollWrong := enroll
-	enrollWrong.Frame, enrollWrong.CodeError = prodFrame, "The code is not right. Check that the clock of your device is."
+	enrollWrong.Frame, enrollWrong.CodeError = prodFrame, "The code is not right. Check the clock of your device, then try the next code."
 	enrollLong := enroll
 	enrollLong.Frame, enrollLong.Email, enrollLong.Secret = longFrame, longEmail, secret+secret+secret
 	enrollNoCode := enroll

@@ -36,7 +36,10 @@ func (p SignIn) Render(w io.Writer, nonce string) error {
 	if !p.Kind.lower() {
 		p.TestUsers = nil
 	}
-	inputs := []input{emailInput(p.Email, "username", p.EmailError)}
+	var inputs []input
+	if !p.NoPassword || p.MagicCodeURL != "" || p.SSOURL != "" {
+		inputs = append(inputs, emailInput(p.Email, "username", p.EmailError))
+	}
 	if !p.NoPassword {
 		inputs = append(inputs, input{
 			Name: FieldPassword, Label: "Password", Type: "password",

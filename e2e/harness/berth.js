@@ -77,14 +77,14 @@ export async function startProgram(command, args, { ready, env = {}, cwd, second
   }
 }
 
-/** Starts `berth serve`. Its public URL is on localhost, as the apps are. */
-export async function startBerth() {
+/** Starts `berth serve`, with further arguments. Its public URL is on localhost, as the apps are. */
+export async function startBerth(...more) {
   const { folder: data, remove } = await temporary("berth-e2e-");
   const port = await freePort();
   const url = `http://localhost:${port}`;
   let program;
   try {
-    program = await startProgram(binary, ["serve", "--data", data, "--addr", `localhost:${port}`, "--public-url", url], {
+    program = await startProgram(binary, ["serve", "--data", data, "--addr", `localhost:${port}`, "--public-url", url, ...more], {
       ready: () => fetch(`${url}/berth/v1/health`).then((r) => r.ok, () => false),
     });
     const local = JSON.parse(await readFile(path.join(data, "server.json"), "utf8"));

@@ -122,12 +122,18 @@ func (s *Service) tokens(ctx context.Context, e *store.Env, u identity.User, ses
 		Lifetime: e.Settings.Tokens.AccessLifetime(), Audience: e.Settings.Tokens.Audience}
 	roots := map[string]any{"user": TemplateUser(u)}
 	if session.OrganizationID != "" {
-		in, err := e.MemberAccess(ctx, session.OrganizationID, u.ID)
+		m, permissions, err := e.MemberPermissions(ctx, session.OrganizationID, u.ID)
 		if err != nil {
 			return nil, membershipRefusal(err)
 		}
-		access.OrganizationID, access.Roles, access.Permissions = in.Organization.ID, in.Membership.Roles, in.Permissions
-		roots["organization"], roots["organization_membership"] = templateOrganization(in.Organization), templateMembership(in.Membership)
+		access.OrganizationID, access.Roles, access.Permissions = session.OrganizationID, m.Roles, permissions
+		if e.JWTTemplate != "" { // the only one to ask for the organization
+			o, err := e.Organization(ctx, session.OrganizationID)
+			if err != nil {
+				return nil, membershipRefusal(err)
+			}
+			roots["organization"], roots["organization_membership"] = templateOrganization(o), templateMembership(m)
+		}
 	}
 	var err error
 	if access.FeatureFlags, err = e.EnabledFlags(ctx, session.OrganizationID, u.ID); err != nil {
@@ -316,28 +322,16 @@ type Redemption struct {
 // verifier; one begun without needs the API key.
 func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Tokens, error) {
 	hash := codeHash(r.Code)
-	code, err := e.Code(ctx, hash)
-	if err != nil && !errors.Is(err, store.ErrCode) {
-		return nil, err
-	}
-	if err == nil {
-		switch {
-		case code.CodeChallenge == "" && !r.Authenticated:
-			return nil, fault.New(fault.Unauthenticated, "the code was requested without PKCE, so the API key is needed to redeem it").WithCode("invalid_client")
-		case code.CodeChallenge == "" && r.Verifier != "":
-			return nil, fault.New(fault.Invalid, "code_verifier was sent, but the code was requested without code_challenge").WithCode("invalid_grant")
-		case code.CodeChallenge != "" && r.Verifier == "":
-			return nil, fault.New(fault.Invalid, "code_verifier is missing").WithCode("invalid_grant")
-		case code.CodeChallenge != "" && !verifierFits(code.CodeChallenge, r.Verifier):
-			return nil, fault.New(fault.Invalid, "code_verifier does not belong to this code").WithCode("invalid_grant")
-		}
-	}
-	invitation, err := s.invitationOfCode(ctx, e, code, r.InvitationToken)
+	invitation, err := s.invitationOfCode(ctx, e, r, hash)
 	if err != nil {
 		return nil, err
 	}
-	// Spend it even when it looked unusable: a replay must be seen.
-	session, u, err := e.RedeemCode(ctx, hash, s.newSession(e, "", "", r.From))
+	var code identity.Code
+	// Spend it even when an invitation found it unusable: a replay must be seen.
+	session, u, err := e.RedeemCode(ctx, hash, s.newSession(e, "", "", r.From), func(c identity.Code) error {
+		code = c
+		return r.fits(c)
+	})
 	if err != nil {
 		return nil, membershipRefusal(err)
 	}
@@ -361,18 +355,43 @@ func (s *Service) Redeem(ctx context.Context, e *store.Env, r Redemption) (*Toke
 	return t, err
 }
 
-// invitationOfCode checks an invitation before the code it came with is spent.
-// A code that is spent already gets none: redeeming it is refused.
-func (s *Service) invitationOfCode(ctx context.Context, e *store.Env, code identity.Code, invitation string) (string, error) {
-	if invitation == "" || code.UserID == "" {
+// fits refuses a request that may not redeem a code that is still good.
+func (r Redemption) fits(code identity.Code) error {
+	switch {
+	case code.CodeChallenge == "" && !r.Authenticated:
+		return fault.New(fault.Unauthenticated, "the code was requested without PKCE, so the API key is needed to redeem it").WithCode("invalid_client")
+	case code.CodeChallenge == "" && r.Verifier != "":
+		return fault.New(fault.Invalid, "code_verifier was sent, but the code was requested without code_challenge").WithCode("invalid_grant")
+	case code.CodeChallenge != "" && r.Verifier == "":
+		return fault.New(fault.Invalid, "code_verifier is missing").WithCode("invalid_grant")
+	case code.CodeChallenge != "" && !verifierFits(code.CodeChallenge, r.Verifier):
+		return fault.New(fault.Invalid, "code_verifier does not belong to this code").WithCode("invalid_grant")
+	}
+	return nil
+}
+
+// invitationOfCode checks the invitation of a redemption before the code it came
+// with is spent. A code that is spent already gets none: redeeming it is refused.
+func (s *Service) invitationOfCode(ctx context.Context, e *store.Env, r Redemption, hash []byte) (string, error) {
+	if r.InvitationToken == "" {
 		return "", nil
+	}
+	code, err := e.Code(ctx, hash)
+	if errors.Is(err, store.ErrCode) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := r.fits(code); err != nil {
+		return "", err
 	}
 	u, err := e.User(ctx, code.UserID)
 	if err != nil {
 		return "", err
 	}
-	_, err = s.invitationFor(ctx, e, u, invitation)
-	return invitation, err
+	_, err = s.invitationFor(ctx, e, u, r.InvitationToken)
+	return r.InvitationToken, err
 }
 
 func codeHash(code string) []byte {

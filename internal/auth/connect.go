@@ -197,6 +197,15 @@ func (s *Service) fulfil(ctx context.Context, e *store.Env, f *Flow, u identity.
 	if err != nil {
 		return "", err
 	}
+	if app.ID != "" {
+		by := identity.Authentication{UserID: u.ID, Email: u.Email}
+		if p.Method == "sso" {
+			by.SSO = &identity.SSO{OrganizationID: p.OrganizationID, ConnectionID: p.ConnectionID}
+		}
+		if err := e.RecordSignIn(ctx, p.Method, by); err != nil {
+			return "", err
+		}
+	}
 	if f.Purpose.DeviceID != "" {
 		err := e.ApproveDevice(ctx, identity.Device{ID: f.Purpose.DeviceID, UserID: u.ID, OrganizationID: p.OrganizationID, AuthMethod: p.Method, AuthTime: s.db.Now()})
 		if err == nil && app.ID != "" {

@@ -93,17 +93,12 @@ type Environment struct {
 	Users        int      `json:"users"`
 }
 
-// EnvironmentPatch changes settings that WorkOS has no call for.
+// EnvironmentPatch changes what WorkOS has no call for. See also Settings.
 type EnvironmentPatch struct {
 	Issuer *string `json:"issuer,omitempty"` // "" for the server's own form
-	// MFARequired makes every sign-in but single sign-on need a second factor.
-	MFARequired *bool `json:"mfa_required,omitempty"`
 	// RemoveRedirectURIs takes redirect URIs away, the default one included:
 	// another becomes the default.
 	RemoveRedirectURIs []string `json:"remove_redirect_uris,omitempty"`
-	// ListTestUsers offers test users on the sign-in page to everybody who can
-	// open it; without it only on the server's own machine. Not for production.
-	ListTestUsers *bool `json:"list_test_users,omitempty"`
 }
 
 // Orphans are things without an owner.

@@ -58,6 +58,27 @@ type OrganizationMethods struct {
 	Social    []string `json:"social"` // GoogleOAuth, ...
 }
 
+func methodsPath(clientID, organizationID string) string {
+	return "/berth/v1/environments/" + url.PathEscape(clientID) + "/organizations/" + url.PathEscape(organizationID) + "/methods"
+}
+
+// OrganizationMethods returns how members of an organization may sign in, or nil
+// when it has no rule of its own.
+func (c *Client) OrganizationMethods(ctx context.Context, clientID, organizationID string) (*OrganizationMethods, error) {
+	var out *OrganizationMethods
+	err := c.do(ctx, wire.Call{Method: http.MethodGet, Path: methodsPath(clientID, organizationID), Out: &out})
+	return out, err
+}
+
+// SetOrganizationMethods says how members of an organization may sign in; nil
+// takes its rule away.
+func (c *Client) SetOrganizationMethods(ctx context.Context, clientID, organizationID string, m *OrganizationMethods) error {
+	if m == nil {
+		return c.do(ctx, wire.Call{Method: http.MethodDelete, Path: methodsPath(clientID, organizationID)})
+	}
+	return c.do(ctx, wire.Call{Method: http.MethodPut, Path: methodsPath(clientID, organizationID), Body: m})
+}
+
 func connectionsPath(clientID string) string {
 	return "/berth/v1/environments/" + url.PathEscape(clientID) + "/connections"
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Settings are what an environment can be told about its pages, tokens,
-// sessions and ways to sign in. An answer has every member, as it is in effect.
+// sessions and ways to sign in, which WorkOS has in its dashboard alone. An answer has every member, as it is in effect.
 // In a patch a member that is absent stays as it is; "" and 0 stand for the
 // default.
 type Settings struct {
@@ -22,6 +22,10 @@ type Settings struct {
 	SessionInactivity   *int64  `json:"session_inactivity,omitempty"`    // seconds without a refresh that end a session; default: no limit
 
 	Methods *Methods `json:"methods,omitempty"`
+
+	MFARequired *bool    `json:"mfa_required,omitempty"` // every sign-in but single sign-on needs a second factor; default: no
+	Pages       *Pages   `json:"pages,omitempty"`
+	Connect     *Connect `json:"connect,omitempty"`
 }
 
 // Brand is how the pages present themselves.
@@ -37,6 +41,18 @@ type Methods struct {
 	MagicCode *bool `json:"magic_code,omitempty"`
 	SSO       *bool `json:"sso,omitempty"`
 	SignUp    *bool `json:"sign_up,omitempty"` // off: only invited people and those made by API
+}
+
+// Pages say what the pages show.
+type Pages struct {
+	// ListTestUsers offers test users on the sign-in page to everybody who can
+	// open it; without it only on the server's own machine. Not for production.
+	ListTestUsers *bool `json:"list_test_users,omitempty"`
+}
+
+// Connect shapes the sign-in to OAuth applications.
+type Connect struct {
+	LoginURI *string `json:"login_uri,omitempty"` // where an application of the environment signs people in itself; default: the pages
 }
 
 func settingsPath(clientID string) string {

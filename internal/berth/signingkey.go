@@ -34,22 +34,8 @@ type KeyRotation struct {
 	Algorithm string `json:"algorithm,omitempty"`
 }
 
-// TokenSettings are how the tokens and sessions of an environment are. In a
-// patch a nil member stays as it is, and zero and "" stand for the default.
-type TokenSettings struct {
-	Algorithm         *string `json:"algorithm,omitempty"`          // RS256 (default) or ES256
-	Audience          *string `json:"audience,omitempty"`           // aud; default: none
-	LifetimeSeconds   *int64  `json:"lifetime_seconds,omitempty"`   // of access tokens; default 300
-	SessionSeconds    *int64  `json:"session_seconds,omitempty"`    // from sign-in on; default 30 days
-	InactivitySeconds *int64  `json:"inactivity_seconds,omitempty"` // without a refresh; default: no limit
-}
-
 func signingKeysPath(clientID string) string {
 	return "/berth/v1/environments/" + url.PathEscape(clientID) + "/signing_keys"
-}
-
-func tokenSettingsPath(clientID string) string {
-	return "/berth/v1/environments/" + url.PathEscape(clientID) + "/tokens"
 }
 
 // SigningKeys returns the keys of an environment: the current one, the next,
@@ -65,19 +51,5 @@ func (c *Client) SigningKeys(ctx context.Context, clientID string) ([]SigningKey
 func (c *Client) RotateSigningKey(ctx context.Context, clientID string, r KeyRotation) ([]SigningKey, error) {
 	var out []SigningKey
 	err := c.do(ctx, wire.Call{Method: http.MethodPost, Path: signingKeysPath(clientID), Body: r, Out: &out})
-	return out, err
-}
-
-// TokenSettings returns the settings as they take effect; every member is set.
-func (c *Client) TokenSettings(ctx context.Context, clientID string) (TokenSettings, error) {
-	var out TokenSettings
-	err := c.do(ctx, wire.Call{Method: http.MethodGet, Path: tokenSettingsPath(clientID), Out: &out})
-	return out, err
-}
-
-// SetTokenSettings changes settings and returns them as they take effect.
-func (c *Client) SetTokenSettings(ctx context.Context, clientID string, patch TokenSettings) (TokenSettings, error) {
-	var out TokenSettings
-	err := c.do(ctx, wire.Call{Method: http.MethodPatch, Path: tokenSettingsPath(clientID), Body: patch, Out: &out})
 	return out, err
 }

@@ -63,7 +63,7 @@ berth connections add GenericOIDC --organization org_01J… --issuer https://log
 			return runConnectionsRemove(cmd.Context(), remove, args[0])
 		}}
 	remove.target.register(r)
-	cmd.AddCommand(l, c, r)
+	cmd.AddCommand(l, c, r, newMethodsCommand(env))
 	return cmd
 }
 

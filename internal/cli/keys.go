@@ -16,30 +16,22 @@ type keysOptions struct {
 
 	now       bool
 	algorithm string
-
-	audience                      string
-	lifetime, session, inactivity time.Duration
-	changed                       func(flag string) bool
 }
 
 func newKeysCommand(env *Env) *cobra.Command {
 	sub := func(use, short, example string, flags func(*cobra.Command, *keysOptions), run func(context.Context, *keysOptions) error) *cobra.Command {
 		o := &keysOptions{env: env, target: targetFlags{env: env}}
 		cmd := &cobra.Command{Use: use, Short: short, Example: example, Args: noArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				o.changed = cmd.Flags().Changed
-				return run(cmd.Context(), o)
-			}}
+			RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) }}
 		o.target.register(cmd)
 		flags(cmd, o)
 		return cmd
 	}
 	none := func(*cobra.Command, *keysOptions) {}
 	const list = "the keys that sign access tokens, and when they change"
-	cmd := sub("keys", "signing keys and token settings of an environment", `berth keys	the keys, and when they change
+	cmd := sub("keys", "signing keys of an environment", `berth keys	the keys, and when they change
 berth keys rotate	a new key: published now, signing in 15 minutes
-berth keys rotate --now	a key may be known to others: replace it at once
-berth keys tokens --token-lifetime 10m	how long access tokens live`, none, runKeysList)
+berth keys rotate --now	a key may be known to others: replace it at once`, none, runKeysList)
 	cmd.Long = `Each environment of a Berth server signs its access tokens with a key of its own.
 A new key is published before it signs, and an old one stays published until the last token
 that it signed is over, so that nobody is signed out.`
@@ -51,15 +43,6 @@ berth keys rotate --algorithm ES256	change to ES256`, func(cmd *cobra.Command, o
 			cmd.Flags().BoolVar(&o.now, "now", false, "sign with the new key at once; tokens of every other key are refused from then on")
 			o.algorithmFlag(cmd)
 		}, runKeysRotate),
-		sub("tokens", "show or change how access tokens and sessions are", `berth keys tokens	show
-berth keys tokens --token-lifetime 10m --inactivity 24h	change; 0 is the default again`, func(cmd *cobra.Command, o *keysOptions) {
-			f := cmd.Flags()
-			o.algorithmFlag(cmd)
-			f.StringVar(&o.audience, "audience", "", "aud of access tokens `TEXT`; \"\" leaves it out")
-			f.DurationVar(&o.lifetime, "token-lifetime", 0, "how long an access token lives")
-			f.DurationVar(&o.session, "session-lifetime", 0, "how long a session lives from sign-in on")
-			f.DurationVar(&o.inactivity, "inactivity", 0, "how long without a refresh until a session ends; 0 for no limit")
-		}, runKeysTokens),
 	)
 	return cmd
 }
@@ -163,67 +146,4 @@ func runKeysRotate(ctx context.Context, o *keysOptions) error {
 		out.Line("  access tokens are signed with %s; berth dev or berth deploy tells the app's auth.config", keys[0].Algorithm)
 	}
 	return out.Result(keys, func(p *Printer) { p.signingKeys(keys) })
-}
-
-func runKeysTokens(ctx context.Context, o *keysOptions) error {
-	t, err := o.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	var patch berth.TokenSettings
-	seconds := func(flag string, d time.Duration, to **int64) error {
-		if !o.changed(flag) {
-			return nil
-		}
-		if d%time.Second != 0 {
-			return fault.New(fault.Invalid, "--%s %s is not a whole number of seconds", flag, d).WithCode("invalid_settings")
-		}
-		*to = new(int64(d / time.Second))
-		return nil
-	}
-	for _, err := range []error{
-		seconds("token-lifetime", o.lifetime, &patch.LifetimeSeconds),
-		seconds("session-lifetime", o.session, &patch.SessionSeconds),
-		seconds("inactivity", o.inactivity, &patch.InactivitySeconds),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	if o.changed("algorithm") {
-		patch.Algorithm = &o.algorithm
-	}
-	if o.changed("audience") {
-		patch.Audience = &o.audience
-	}
-	var v berth.TokenSettings
-	out := o.env.Output()
-	if patch == (berth.TokenSettings{}) || o.env.DryRun() {
-		v, err = t.ledger.TokenSettings(ctx, t.clientID)
-	} else {
-		v, err = t.ledger.SetTokenSettings(ctx, t.clientID, patch)
-	}
-	if err != nil {
-		return err
-	}
-	if o.env.DryRun() {
-		out.Line("dry run: nothing was changed")
-	}
-	return out.Result(v, func(p *Printer) {
-		limit := func(n *int64) string {
-			if *n == 0 {
-				return "no limit"
-			}
-			return (time.Duration(*n) * time.Second).String()
-		}
-		audience := *v.Audience
-		if audience == "" {
-			audience = "none"
-		}
-		p.Table([]string{"SETTING", "VALUE"}, [][]string{
-			{"algorithm", *v.Algorithm}, {"audience", audience}, {"token lifetime", limit(v.LifetimeSeconds)},
-			{"session lifetime", limit(v.SessionSeconds)}, {"inactivity", limit(v.InactivitySeconds)},
-		})
-	})
 }

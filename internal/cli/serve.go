@@ -273,11 +273,10 @@ const trimEvery = time.Minute
 
 // trimMemory keeps an idle server small: it is meant to run all day beside an
 // editor and a browser. Most of what it ever holds are the password hashes of
-// the moment, some 20 MB each for a tenth of a second: a smaller heap target
-// costs little there, and the runtime alone returns such peaks to the system
-// only after minutes.
+// the moment, some 20 MB each for a tenth of a second, and the runtime alone
+// returns such peaks to the system only after minutes. The heap target stays
+// Go's own: an idle server is small with it too (docs/performance.md).
 func trimMemory() (stop func()) {
-	debug.SetGCPercent(50)
 	debug.FreeOSMemory() // what opening the database and its migrations left
 	done := make(chan struct{})
 	ended := make(chan struct{})

@@ -31,10 +31,27 @@ var settings = []setting{
 	span("access-token-lifetime", "1m to 24h (default: 5m)", func(s *berth.Settings) **int64 { return &s.AccessTokenLifetime }),
 	span("session-lifetime", "from sign-in on, 5m to 365d (default: 30d)", func(s *berth.Settings) **int64 { return &s.SessionLifetime }),
 	span("session-inactivity", "without a refresh, 5m to 365d (default: no limit)", func(s *berth.Settings) **int64 { return &s.SessionInactivity }),
-	toggle("methods.password", "sign-in by password: on or off", func(s *berth.Settings) **bool { return &methodsOf(s).Password }),
-	toggle("methods.magic-code", "sign-in by a mailed code: on or off", func(s *berth.Settings) **bool { return &methodsOf(s).MagicCode }),
-	toggle("methods.sso", "single sign-on: on or off", func(s *berth.Settings) **bool { return &methodsOf(s).SSO }),
-	toggle("methods.sign-up", "people make accounts themselves: on or off", func(s *berth.Settings) **bool { return &methodsOf(s).SignUp }),
+	toggle("methods.password", "sign-in by password: on or off", true, func(s *berth.Settings) **bool { return &methodsOf(s).Password }),
+	toggle("methods.magic-code", "sign-in by a mailed code: on or off", true, func(s *berth.Settings) **bool { return &methodsOf(s).MagicCode }),
+	toggle("methods.sso", "single sign-on: on or off", true, func(s *berth.Settings) **bool { return &methodsOf(s).SSO }),
+	toggle("methods.sign-up", "people make accounts themselves: on or off", true, func(s *berth.Settings) **bool { return &methodsOf(s).SignUp }),
+	toggle("mfa-required", "a second factor at every sign-in but single sign-on: on or off (default)", false, func(s *berth.Settings) **bool { return &s.MFARequired }),
+	toggle("pages.list-test-users", "everybody may sign in as a test user, not in production: on or off (default)", false, func(s *berth.Settings) **bool { return &pagesOf(s).ListTestUsers }),
+	text("connect.login-uri", "where you sign people in to OAuth applications (default: the pages)", func(s *berth.Settings) **string { return &connectOf(s).LoginURI }),
+}
+
+func pagesOf(s *berth.Settings) *berth.Pages {
+	if s.Pages == nil {
+		s.Pages = &berth.Pages{}
+	}
+	return s.Pages
+}
+
+func connectOf(s *berth.Settings) *berth.Connect {
+	if s.Connect == nil {
+		s.Connect = &berth.Connect{}
+	}
+	return s.Connect
 }
 
 func brandOf(s *berth.Settings) *berth.Brand {
@@ -81,10 +98,12 @@ func span(key, what string, at func(*berth.Settings) **int64) setting {
 	}}
 }
 
-func toggle(key, what string, at func(*berth.Settings) **bool) setting {
+func toggle(key, what string, byDefault bool, at func(*berth.Settings) **bool) setting {
 	return setting{key, what, func(to *berth.Settings, value string) error {
 		switch value {
-		case "on", "true", "":
+		case "":
+			*at(to) = new(byDefault)
+		case "on", "true":
 			*at(to) = new(true)
 		case "off", "false":
 			*at(to) = new(false)
@@ -93,10 +112,14 @@ func toggle(key, what string, at func(*berth.Settings) **bool) setting {
 		}
 		return nil
 	}, func(s berth.Settings) string {
-		if v := *at(&s); v != nil && !*v {
-			return "off"
+		on := byDefault
+		if v := *at(&s); v != nil {
+			on = *v
 		}
-		return "on"
+		if on {
+			return "on"
+		}
+		return "off"
 	}}
 }
 

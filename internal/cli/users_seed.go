@@ -196,7 +196,7 @@ func runUsersOneClick(ctx context.Context, o *oneClickOptions, on bool) error {
 			return err
 		}
 	}
-	if err := s.conn.Ledger.PatchEnvironment(ctx, g.Placement.ClientID, berth.EnvironmentPatch{ListTestUsers: &on}); err != nil {
+	if _, err := s.conn.Ledger.PatchSettings(ctx, g.Placement.ClientID, berth.Settings{Pages: &berth.Pages{ListTestUsers: &on}}); err != nil {
 		return err
 	}
 	if on {

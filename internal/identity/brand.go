@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -55,27 +54,6 @@ func checkLogo(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(raw) > MaxLogoURL || strings.ContainsFunc(raw, unicode.IsSpace) {
 		return badSetting("a logo is an https URL of at most %d characters, or a data:image/... URL", MaxLogoURL)
-	}
-	return nil
-}
-
-// minSession is the shortest life of a session that can be set: an access
-// token's default.
-const minSession = 5 * time.Minute
-
-// Check refuses settings that cannot hold. Errors have the code invalid_settings.
-func (s Settings) Check() error {
-	if err := s.Brand.Check(); err != nil {
-		return err
-	}
-	if err := s.Tokens.Check(); err != nil {
-		return err
-	}
-	if err := s.Sessions.Check(); err != nil {
-		return err
-	}
-	if l, i := s.Sessions.Lifetime, s.Sessions.Inactivity; l != 0 && l < minSession || i != 0 && i < minSession {
-		return badSetting("sessions live, and may stay inactive, for 5 minutes at least")
 	}
 	return nil
 }

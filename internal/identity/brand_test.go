@@ -41,11 +41,36 @@ func TestSettingsAreChecked(t *testing.T) {
 		"a session of more a year":   {Settings{Sessions: Sessions{Lifetime: 366 * 24 * time.Hour}}, false},
 		"a pause of four minutes":    {Settings{Sessions: Sessions{Inactivity: 4 * time.Minute}}, false},
 		"a lifetime before it began": {Settings{Tokens: TokenSettings{Lifetime: -time.Hour}}, false},
+		"a login page":               {Settings{Connect: Connect{LoginURI: "https://app.example.com/login?from=berth"}}, true},
+		"a login page while at work": {Settings{Connect: Connect{LoginURI: "http://localhost:3000/login"}}, true},
+		"a login page anywhere":      {Settings{Connect: Connect{LoginURI: "https://*.example.com/login"}}, false},
+		"a login page in an app":     {Settings{Connect: Connect{LoginURI: "myapp://login"}}, false},
+		"a login page of a script":   {Settings{Connect: Connect{LoginURI: "javascript:alert(1)"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := c.s.Check()
+			err := c.s.Check(false)
 			if (err == nil) != c.ok || err != nil && fault.Code(err) != "invalid_settings" {
 				t.Errorf("Check = %v, want ok %t with the code invalid_settings", err, c.ok)
+			}
+		})
+	}
+}
+
+func TestProductionHasSettingsOfItsOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		s    Settings
+		code string
+	}{
+		"no test users to list":        {Settings{Pages: Pages{ListTestUsers: true}}, "production_has_no_test_accounts"},
+		"no login page over http":      {Settings{Connect: Connect{LoginURI: "http://app.example.com/login"}}, "invalid_settings"},
+		"no login page on one machine": {Settings{Connect: Connect{LoginURI: "https://localhost/login"}}, "invalid_settings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.s.Check(true); fault.Code(err) != c.code {
+				t.Errorf("Check in production = %v, want the code %s", err, c.code)
+			}
+			if err := c.s.Check(false); err != nil {
+				t.Errorf("Check elsewhere = %v, want none", err)
 			}
 		})
 	}

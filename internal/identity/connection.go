@@ -117,6 +117,21 @@ func (m OrganizationMethods) Allows(method, provider string, connected bool) boo
 	return false
 }
 
+// Check refuses a rule that nobody can keep. Errors have the code
+// organization_methods_invalid.
+func (m OrganizationMethods) Check() error {
+	for _, typ := range m.Social {
+		if SocialProviderName(typ) == "" {
+			return fault.New(fault.Invalid, "%q is no social provider", typ).WithFix("name some of %s", strings.Join(SocialProviders(), ", ")).WithCode("organization_methods_invalid")
+		}
+	}
+	if !m.SSO && !m.Password && !m.MagicAuth && len(m.Social) == 0 {
+		return fault.New(fault.Invalid, "without any way to sign in nobody could enter the organization").WithFix("allow one way at least, or take the rule away").
+			WithCode("organization_methods_invalid")
+	}
+	return nil
+}
+
 // socialProviders are the provider values of authorization requests, with the
 // names that people know. The contract's table has the same thirteen.
 var socialProviders = []struct{ typ, name, issuer string }{

@@ -1,6 +1,11 @@
 package identity
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"github.com/berthdev/berth/internal/fault"
+)
 
 // Settings are what an environment can be told about sign-in, tokens and its
 // pages, besides its addresses. The zero value is every default.
@@ -13,11 +18,41 @@ type Settings struct {
 	Connect  Connect       `json:"connect,omitzero"`
 }
 
+// Check refuses settings that cannot hold in an environment, or in production in
+// particular. Errors have the code invalid_settings; production that is to
+// list test users is Denied with production_has_no_test_accounts.
+func (s Settings) Check(production bool) error {
+	if production && s.Pages.ListTestUsers {
+		return fault.New(fault.Denied, "a production environment has no test users to list").WithCode("production_has_no_test_accounts")
+	}
+	for _, check := range []func() error{s.Brand.Check, s.Tokens.Check, s.Sessions.Check} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return s.Connect.Check(production)
+}
+
 // Connect shapes the sign-in to applications.
 type Connect struct {
 	// LoginURI is where the environment's own application signs people in, in
 	// place of the hosted pages (WorkOS Standalone Connect); "" for those.
 	LoginURI string `json:"login_uri,omitempty"`
+}
+
+// Check refuses a login URI that a browser cannot be sent to: the rules are
+// those of a default redirect URI, and it must be of the web.
+func (c Connect) Check(production bool) error {
+	if c.LoginURI == "" {
+		return nil
+	}
+	if !strings.HasPrefix(c.LoginURI, "http://") && !strings.HasPrefix(c.LoginURI, "https://") {
+		return badSetting("the login URI is an http or https URL, not %q", c.LoginURI)
+	}
+	if err := CheckDefaultRedirectURI(c.LoginURI, production); err != nil {
+		return badSetting("the login URI cannot be used: %s", fault.From(err).Message)
+	}
+	return nil
 }
 
 // Pages say what hosted pages show, beside the brand.

@@ -18,7 +18,7 @@ const (
 // without pause: the kits refresh one minute before the end.
 const (
 	minTokenLifetime   = time.Minute
-	minSessionLifetime = time.Minute
+	minSessionLifetime = DefaultTokenLifetime // a session outlives its first token
 	maxSessionLifetime = 365 * 24 * time.Hour
 	maxAudience        = 255 // bytes
 )

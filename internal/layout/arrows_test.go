@@ -98,6 +98,7 @@ var arrows = map[string][]string{
 	"torture":            {},
 	"scripts/benchtable": {},
 	"scripts/check":      {},
+	"scripts/gallery":    {"web"}, // every page, to look at
 	"e2e":                {},
 }
 

@@ -49,7 +49,7 @@ func TestAdministrativeActsAreLogged(t *testing.T) {
 	environments := "/platform/teams/" + team.ID + "/environments"
 	env := do("POST", environments, token, m{"name": "dev"})
 	key := do("POST", environments+"/"+env.ID+"/api_keys", token, m{"name": "app"})
-	do("PATCH", "/berth/v1/environments/"+env.ClientID, token, m{"mfa_required": true})
+	do("PATCH", "/berth/v1/environments/"+env.ClientID+"/settings", token, m{"mfa_required": true})
 	uri := do("POST", "/user_management/redirect_uris", key.Value, m{"uri": "http://localhost:3000/callback"})
 	second := do("POST", "/user_management/redirect_uris", key.Value, m{"uri": "http://localhost:3001/callback"})
 	do("DELETE", "/user_management/redirect_uris/"+second.ID, key.Value, nil)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/server"
+	"github.com/berthdev/berth/internal/store"
 )
 
 // postForm posts a form, with HTTP Basic credentials unless user is "".
@@ -543,4 +544,79 @@ func TestConsent(t *testing.T) {
 		t.Errorf("refresh after the authorization went = %d %v, want it refused", status, out)
 	}
 	asked()
+}
+
+// RFC 9700 section 4.14.2: a password that is reset ends what applications have
+// of the person, and a code that was not redeemed yet.
+func TestAResetPasswordEndsApplicationSignIns(t *testing.T) {
+	c := newOAuthApp(t, newAccount(t, startWith(t, server.Config{Limits: noLimits}), email), nil)
+	tok, code := c.tokens(t), c.code(t, oauth2.S256ChallengeOption(verifier))
+	if _, list := call(t, c.s, "GET", "/events?events=authentication.password_succeeded", c.key, nil); strings.Count(list, `"type":"password"`) != 2 {
+		t.Errorf("events = %s, want authentication.password_succeeded of both sign-ins", list)
+	}
+	reset := c.api(t, "POST", "/user_management/password_reset", m{"email": email}, http.StatusCreated)
+	c.api(t, "POST", "/user_management/password_reset/confirm", m{"token": reset["password_reset_token"], "new_password": password + "!"}, http.StatusOK)
+	for name, form := range map[string]url.Values{
+		"refresh token": {"grant_type": {"refresh_token"}, "refresh_token": {tok.RefreshToken}},
+		"code":          {"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {appCallback}},
+	} {
+		if status, out := c.post(t, "token", form); status != http.StatusBadRequest || out["error"] != "invalid_grant" {
+			t.Errorf("%s after the reset = %d %v, want 400 invalid_grant", name, status, out)
+		}
+	}
+	if status, text := call(t, c.s, "GET", "/oauth2/userinfo", tok.AccessToken, nil); status != http.StatusUnauthorized {
+		t.Errorf("userinfo after the reset = %d %s, want 401", status, text)
+	}
+}
+
+// Pages of the environment's origins may ask for tokens and use them; no others.
+func TestBrowsersMayCallApplicationEndpoints(t *testing.T) {
+	a := newAccount(t, startWith(t, server.Config{Limits: noLimits}), email)
+	c := newOAuthApp(t, a, nil)
+	_, other := environment(t, a.s, "other")
+	const origin, foreign = "https://app.example.com", "https://other.example.com"
+	for e, o := range map[*store.Env]string{a.e: origin, other: foreign} {
+		if _, err := e.AddCORSOrigin(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(method, path, from, bearer string) http.Header {
+		t.Helper()
+		form := url.Values{"grant_type": {"refresh_token"}, "client_id": {c.id()}, "client_secret": {"wrong"}, "token": {"x"}}
+		req, err := http.NewRequestWithContext(t.Context(), method, a.s.URL()+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Origin": {from}, "Content-Type": {"application/x-www-form-urlencoded"}}
+		if bearer != "" {
+			req.Header.Set("Authorization", "Bearer "+bearer)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body(t, resp)
+		if got := resp.Header.Get("Access-Control-Allow-Credentials"); got != "" {
+			t.Errorf("%s %s: Access-Control-Allow-Credentials %q, want none", method, path, got)
+		}
+		return resp.Header
+	}
+	token := c.tokens(t).AccessToken
+	for _, prefix := range []string{"", "/authkit/" + a.e.ClientID} {
+		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"} {
+			bearer := map[bool]string{true: token}[path == "/oauth2/userinfo"]
+			for from, want := range map[string]string{origin: origin, foreign: "", "https://evil.example": "", "null": ""} {
+				if got := ask("POST", prefix+path, from, bearer).Get("Access-Control-Allow-Origin"); got != want {
+					t.Errorf("POST %s from %s: Access-Control-Allow-Origin %q, want %q", prefix+path, from, got, want)
+				}
+				if prefix == "" && from == foreign {
+					want = foreign // a preflight at the root names no environment
+				}
+				h := ask("OPTIONS", prefix+path, from, "")
+				if h.Get("Access-Control-Allow-Origin") != want || (want != "") != strings.Contains(h.Get("Access-Control-Allow-Headers"), "authorization") {
+					t.Errorf("OPTIONS %s from %s: headers %v, want %q allowed", prefix+path, from, h, want)
+				}
+			}
+		}
+	}
 }

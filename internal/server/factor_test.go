@@ -430,7 +430,7 @@ func TestRequiredSecondFactorIsEnrolledThroughTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "/berth/v1/environments/" + m.e.ClientID
-	if status, out := call(t, m.s, "PATCH", path, token.Secret.Reveal(), map[string]any{"mfa_required": true}); status != http.StatusOK {
+	if status, out := call(t, m.s, "PATCH", path+"/settings", token.Secret.Reveal(), map[string]any{"mfa_required": true}); status != http.StatusOK {
 		t.Fatalf("PATCH = %d %s", status, out)
 	}
 	if _, out := call(t, m.s, "GET", path, token.Secret.Reveal(), nil); !strings.Contains(out, `"mfa_required":true`) {

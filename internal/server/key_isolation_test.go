@@ -4,14 +4,11 @@ import "maps"
 
 func init() { maps.Copy(rows, keyRows) }
 
-// keyRows are the rows of signing keys and token settings.
+// keyRows are the rows of signing keys.
 var keyRows = map[string]row{
 	"GET /berth/v1/environments/{client_id}/signing_keys": {path: keysPath("/signing_keys"), own: teamToken},
 	"POST /berth/v1/environments/{client_id}/signing_keys": {path: keysPath("/signing_keys"), own: teamToken,
 		bodies: bodies(func(*tenant) []any { return []any{m{}, m{"now": true}, m{"algorithm": "ES256"}} })},
-	"GET /berth/v1/environments/{client_id}/tokens": {path: keysPath("/tokens"), own: teamToken},
-	"PATCH /berth/v1/environments/{client_id}/tokens": {path: keysPath("/tokens"), own: teamToken,
-		bodies: bodies(func(*tenant) []any { return []any{m{"audience": "mallory", "lifetime_seconds": 86400}} })},
 }
 
 func keysPath(rest string) func(*tenant) string {

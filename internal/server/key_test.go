@@ -256,8 +256,8 @@ func TestAlgorithmOfAnEnvironment(t *testing.T) {
 	diffStates(t, "rotated", k.rotate(t, berth.KeyRotation{}), "current ES256", "next ES256", "retired RS256")
 	k.pass(t, identity.KeyLead)
 	diffStates(t, "and later", k.states(t), "current ES256", "retired ES256", "retired RS256")
-	var v berth.TokenSettings
-	k.own(t, "PATCH", "/tokens", m{"algorithm": "RS256"}, &v)
+	var v berth.Settings
+	k.own(t, "PATCH", "/settings", m{"algorithm": "RS256"}, &v)
 	k.set(t) // publishes the key before a token is signed with it
 	_, third := k.refresh(t, second["refresh_token"])
 	k.claims(t, k.set(t), third["access_token"])
@@ -424,8 +424,8 @@ func TestKeySetsNeverMakeClientsThrow(t *testing.T) {
 
 func TestTokenAndSessionSettingsHold(t *testing.T) {
 	k := newKeyed(t)
-	var v berth.TokenSettings
-	k.own(t, "PATCH", "/tokens", m{"audience": "api", "lifetime_seconds": 600, "session_seconds": 7 * 86400, "inactivity_seconds": 3600}, &v)
+	var v berth.Settings
+	k.own(t, "PATCH", "/settings", m{"audience": "api", "access_token_lifetime": 600, "session_lifetime": 7 * 86400, "session_inactivity": 3600}, &v)
 	claims := func(out map[string]any) map[string]any {
 		t.Helper()
 		c, _ := k.claims(t, k.set(t), out["access_token"])
@@ -474,7 +474,7 @@ func TestTokenAndSessionSettingsHold(t *testing.T) {
 				t.Errorf("refresh after an hour = %d %v, want 400 invalid_grant", status, out)
 			}
 			// The limit is lifted: what has ended stays so.
-			k.own(t, "PATCH", "/tokens", m{"inactivity_seconds": 0}, &v)
+			k.own(t, "PATCH", "/settings", m{"session_inactivity": 0}, &v)
 		}
 		if got := statuses(); !slices.Equal(got, []string{"expired"}) {
 			t.Errorf("sessions afterwards = %v, want expired", got)
@@ -495,17 +495,17 @@ func TestTokenAndSessionSettingsHold(t *testing.T) {
 		}
 	})
 	t.Run("what cannot hold is refused and changes nothing", func(t *testing.T) {
-		for _, patch := range []m{{"algorithm": "HS256"}, {"lifetime_seconds": 1}, {"lifetime_seconds": 86401}, {"lifetime_seconds": -1}, {"lifetime_seconds": int64(1) << 62},
-			{"session_seconds": 5}, {"inactivity_seconds": 59}, {"audience": strings.Repeat("x", 256)}, {"audience": "a\nb"}} {
-			status, text := call(t, k.s, "PATCH", "/berth/v1/environments/"+k.e.ClientID+"/tokens", k.token, patch)
+		for _, patch := range []m{{"algorithm": "HS256"}, {"access_token_lifetime": 1}, {"access_token_lifetime": 86401}, {"access_token_lifetime": -1}, {"access_token_lifetime": int64(1) << 62},
+			{"session_lifetime": 5}, {"session_inactivity": 59}, {"audience": strings.Repeat("x", 256)}, {"audience": "a\nb"}} {
+			status, text := call(t, k.s, "PATCH", "/berth/v1/environments/"+k.e.ClientID+"/settings", k.token, patch)
 			if status != http.StatusBadRequest || !strings.Contains(text, "invalid_settings") {
 				t.Errorf("PATCH %v = %d %s, want 400 invalid_settings", patch, status, text)
 			}
 		}
-		var after berth.TokenSettings
-		k.own(t, "GET", "/tokens", nil, &after)
-		if *after.Audience != "api" || *after.LifetimeSeconds != 600 || *after.Algorithm != "RS256" || *after.SessionSeconds != 7*86400 || *after.InactivitySeconds != 0 {
-			t.Errorf("settings afterwards = %s, want those from before", fmt.Sprint(*after.Audience, *after.LifetimeSeconds, *after.Algorithm, *after.SessionSeconds, *after.InactivitySeconds))
+		var after berth.Settings
+		k.own(t, "GET", "/settings", nil, &after)
+		if *after.Audience != "api" || *after.AccessTokenLifetime != 600 || *after.Algorithm != "RS256" || *after.SessionLifetime != 7*86400 || *after.SessionInactivity != 0 {
+			t.Errorf("settings afterwards = %s, want those from before", fmt.Sprint(*after.Audience, *after.AccessTokenLifetime, *after.Algorithm, *after.SessionLifetime, *after.SessionInactivity))
 		}
 	})
 }

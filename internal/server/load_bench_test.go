@@ -31,6 +31,7 @@ import (
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/server"
+	"github.com/berthdev/berth/internal/store"
 )
 
 // conn is a kept connection that sends requests as they are given and reads no
@@ -287,6 +288,13 @@ func BenchmarkLoad(b *testing.B) {
 			beside(b, bareRSA(b), x.refreshes(b))
 		}
 	})
+	b.Run("refresh-organization", func(b *testing.B) {
+		for b.Loop() {
+			x := newBench(b)
+			x.joinOrganization(b)
+			beside(b, bareRSA(b), x.refreshes(b))
+		}
+	})
 	b.Run("refresh-ES256", func(b *testing.B) {
 		for b.Loop() {
 			x := newBench(b)
@@ -331,6 +339,48 @@ func BenchmarkLoad(b *testing.B) {
 			x.besideHandler(b, "/user_management/users/"+u.ID+"/sessions?limit=1")
 		}
 	})
+}
+
+// joinOrganization makes the user a member of the only organization that it can
+// sign in to, with a role by membership and one by group, five permissions each.
+func (x *bench) joinOrganization(b *testing.B) {
+	b.Helper()
+	ctx := b.Context()
+	check := func(err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, slug := range []string{"editor", "auditor"} {
+		_, err := x.e.CreateRole(ctx, identity.Role{Slug: slug, Name: slug})
+		check(err)
+		var permissions []string
+		for _, verb := range []string{"read", "write", "list", "share", "export"} {
+			p, err := x.e.CreatePermission(ctx, identity.Permission{Slug: slug + ":" + verb, Name: verb})
+			check(err)
+			permissions = append(permissions, p.Slug)
+		}
+		_, err = x.e.SetRolePermissions(ctx, "", slug, permissions)
+		check(err)
+	}
+	u, err := x.e.UserByEmail(ctx, email)
+	check(err)
+	o, err := x.e.CreateOrganization(ctx, identity.Organization{Name: "Acme"})
+	check(err)
+	m, err := x.e.CreateMembership(ctx, o.ID, u.ID, []string{"editor"})
+	check(err)
+	g, err := x.e.CreateGroup(ctx, identity.Group{OrganizationID: o.ID, Name: "Auditors"})
+	check(err)
+	_, err = x.e.AddGroupMember(ctx, o.ID, g.ID, m.ID)
+	check(err)
+	_, err = x.e.AssignGroupRole(ctx, g.ID, store.RoleOn{RoleSlug: "auditor", Resource: identity.ResourceRef{ID: identity.OrganizationResourceID(o.ID)}})
+	check(err)
+	in, err := x.e.MemberAccess(ctx, o.ID, u.ID)
+	check(err)
+	if len(in.Permissions) != 10 || len(in.Membership.Roles) != 2 {
+		b.Fatalf("MemberAccess = %+v, want 2 roles and 10 permissions", in)
+	}
 }
 
 // refreshes rotates a session per client.

@@ -230,6 +230,8 @@ func (s *Server) forget(ctx context.Context) error {
 	return err
 }
 
+var noSniffing = []string{"nosniff"}
+
 // recovered turns a panic into an answer, and into a log line with its stack.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,7 +246,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			s.cfg.Log.ErrorContext(r.Context(), "request panicked", "route", r.Pattern, "request_id", route.RequestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
 			_ = workos.MessageAnswer(http.StatusInternalServerError, "Something went wrong on the server. The request ID is "+route.RequestID(r.Context())+".").Write(w)
 		}()
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header()["X-Content-Type-Options"] = noSniffing
 		next.ServeHTTP(w, r)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/berthdev/berth/internal/identity"
 	"github.com/berthdev/berth/internal/server"
 )
 
@@ -27,7 +28,8 @@ func TestSettingsAreReadChangedAndShown(t *testing.T) {
 		return out
 	}
 	want := m{"brand": m{"name": "", "logo_url": "", "accent": ""}, "algorithm": "RS256", "audience": "", "access_token_lifetime": 300.0,
-		"session_lifetime": 2592000.0, "session_inactivity": 0.0, "methods": m{"password": true, "magic_code": true, "sso": true, "sign_up": true}}
+		"session_lifetime": 2592000.0, "session_inactivity": 0.0, "methods": m{"password": true, "magic_code": true, "sso": true, "sign_up": true},
+		"mfa_required": false, "pages": m{"list_test_users": false}, "connect": m{"login_uri": ""}}
 	if diff := cmp.Diff(want, do("GET", nil)); diff != "" {
 		t.Errorf("settings at first (-want +got):\n%s", diff)
 	}
@@ -36,6 +38,8 @@ func TestSettingsAreReadChangedAndShown(t *testing.T) {
 	do("PATCH", m{"methods": m{"sign_up": false}, "session_lifetime": 3600})
 	want["brand"], want["access_token_lifetime"], want["session_lifetime"] = m{"name": "Acme & Sons", "logo_url": logo, "accent": "#0a7f3f"}, 600.0, 3600.0
 	want["methods"] = m{"password": true, "magic_code": true, "sso": true, "sign_up": false}
+	do("PATCH", m{"mfa_required": true, "pages": m{"list_test_users": true}, "connect": m{"login_uri": "https://app.example.com/login?from=berth"}})
+	want["mfa_required"], want["pages"], want["connect"] = true, m{"list_test_users": true}, m{"login_uri": "https://app.example.com/login?from=berth"}
 	if diff := cmp.Diff(want, do("GET", nil)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
@@ -70,7 +74,7 @@ func TestBadSettingsAreRefusedAndChangeNothing(t *testing.T) {
 		"a token of a second":          {m{"access_token_lifetime": 1}, "tokens live"},
 		"a token of two days":          {m{"access_token_lifetime": 172800}, "tokens live"},
 		"a negative session":           {m{"session_lifetime": -1}, "session_lifetime"},
-		"a session of four minutes":    {m{"session_lifetime": 240}, "5 minutes"},
+		"a session of four minutes":    {m{"session_lifetime": 240}, "sessions live from 5m"},
 		"an endless session":           {m{"session_lifetime": int64(1) << 62}, "out of range"},
 		"another algorithm":            {m{"algorithm": "none"}, "RS256 or ES256"},
 		"a logo over http":             {m{"brand": m{"logo_url": "http://acme.example/x.png"}}, "https"},
@@ -79,6 +83,9 @@ func TestBadSettingsAreRefusedAndChangeNothing(t *testing.T) {
 		"a list":                       {[]int{1}, "must be"},
 		"no body":                      {nil, "no body"},
 		"a switch that is text":        {m{"methods": m{"sso": "off"}}, "methods.sso must be a bool"},
+		"a login page of an app":       {m{"connect": m{"login_uri": "myapp://login"}}, "http or https"},
+		"a login page of any host":     {m{"connect": m{"login_uri": "https://*.example.com/login"}}, "wildcard"},
+		"a login page with a fragment": {m{"connect": m{"login_uri": "https://example.com/login#x"}}, "login URI"},
 		"an audience of control signs": {m{"audience": "a\x01"}, "audience"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,4 +118,29 @@ func TestNoSettingIsLost(t *testing.T) {
 			t.Errorf("settings = %s, want %s among them", text, part)
 		}
 	}
+}
+
+// How members of one organization may sign in is set by the team, and only to
+// what somebody can keep.
+func TestOrganizationMethodsAreSetByTheTeam(t *testing.T) {
+	v := newShop(t, server.Config{})
+	o, err := v.env.CreateOrganization(t.Context(), identity.Organization{Name: "Acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, path := v.teamToken(t), "/berth/v1/environments/"+v.env.ClientID+"/organizations/"+o.ID+"/methods"
+	do := func(method string, body any, status int, want string) {
+		t.Helper()
+		if got, text := call(t, v.s, method, path, token, body); got != status || !strings.Contains(text, want) {
+			t.Errorf("%s %v = %d %s, want %d with %s", method, body, got, text, status, want)
+		}
+	}
+	do("GET", nil, http.StatusOK, "null")
+	do("PUT", m{"sso": true, "social": []string{"GoogleOAuth"}}, http.StatusOK, "{}")
+	do("PUT", m{"password": true, "social": []string{"FaceOAuth"}}, http.StatusBadRequest, "is no social provider")
+	do("PUT", m{}, http.StatusBadRequest, "organization_methods_invalid")
+	do("PUT", m{"passwords": true}, http.StatusBadRequest, "there is no member")
+	do("GET", nil, http.StatusOK, `{"sso":true,"password":false,"magic_auth":false,"social":["GoogleOAuth"]}`)
+	do("DELETE", nil, http.StatusOK, "{}")
+	do("GET", nil, http.StatusOK, "null")
 }

@@ -169,7 +169,7 @@ func TestAClickSkipsNoStep(t *testing.T) {
 			}
 		}, http.StatusSeeOther, "/email-verification", ""},
 		{"a required second factor is asked for", func(t *testing.T, c *cast) {
-			if status, text := call(t, c.s, "PATCH", c.path(""), c.token, m{"mfa_required": true}); status != http.StatusOK {
+			if status, text := call(t, c.s, "PATCH", c.path("/settings"), c.token, m{"mfa_required": true}); status != http.StatusOK {
 				t.Fatalf("patch = %d %s", status, text)
 			}
 		}, http.StatusSeeOther, "/mfa/enrollment", ""},
@@ -229,7 +229,7 @@ func TestWhoIsOfferedTestUsers(t *testing.T) {
 	if resp, _ := c.click(t, there, flow, c.ada.ID); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("click from elsewhere = %d, want 404", resp.StatusCode)
 	}
-	if status, text := call(t, c.s, "PATCH", c.path(""), c.token, m{"list_test_users": true}); status != http.StatusOK {
+	if status, text := call(t, c.s, "PATCH", c.path("/settings"), c.token, m{"pages": m{"list_test_users": true}}); status != http.StatusOK {
 		t.Fatalf("patch = %d %s", status, text)
 	}
 	flow, offered = c.signInPage(t, there)
@@ -259,7 +259,7 @@ func TestProductionHasNoTestUsers(t *testing.T) {
 			t.Errorf("PUT test user of production = %d %s, want 403", status, text)
 		}
 	}
-	if status, text := call(t, c.s, "PATCH", path, c.token, m{"list_test_users": true}); status != http.StatusForbidden {
+	if status, text := call(t, c.s, "PATCH", path+"/settings", c.token, m{"pages": m{"list_test_users": true}}); status != http.StatusForbidden {
 		t.Errorf("list test users of production = %d %s, want 403", status, text)
 	}
 	if _, _, err := prod.TestPassword(t.Context(), eve.ID); !fault.Is(err, fault.Denied) {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// answersKept is how long a request can be repeated by its Idempotency-Key. The
+// AnswersKept is how long a request can be repeated by its Idempotency-Key. The
 // official SDKs repeat within a minute.
-const answersKept = 24 * time.Hour
+const AnswersKept = 24 * time.Hour
 
 // Answer is what a request with an Idempotency-Key was answered.
 type Answer struct {
@@ -15,12 +15,12 @@ type Answer struct {
 	Body   []byte // JSON; may hold what is shown once, so it is sealed at rest
 }
 
-// Answered returns the answer kept for a request, which key stands for; ok tells
-// whether there is one.
-func (e *Env) Answered(ctx context.Context, key string) (a Answer, ok bool, err error) {
+// Answered returns the answer kept for a request, which key stands for, within
+// that time (AnswersKept at most); ok tells whether there is one.
+func (e *Env) Answered(ctx context.Context, key string, within time.Duration) (a Answer, ok bool, err error) {
 	var sealed []byte
 	err = e.db.row(ctx, "SELECT status, sealed FROM answers WHERE environment_id = $1 AND key = $2 AND created_at > $3",
-		e.ID, key, millis(e.db.now().Add(-answersKept))).Scan(&a.Status, &sealed)
+		e.ID, key, millis(e.db.now().Add(-within))).Scan(&a.Status, &sealed)
 	if isNoRows(err) {
 		return a, false, nil
 	}
@@ -41,6 +41,6 @@ func (e *Env) KeepAnswer(ctx context.Context, key string, a Answer) error {
 }
 
 func (t *tx) sweepAnswers(now time.Time) error {
-	_, err := t.exec("DELETE FROM answers WHERE created_at <= $1", millis(now.Add(-answersKept)))
+	_, err := t.exec("DELETE FROM answers WHERE created_at <= $1", millis(now.Add(-AnswersKept)))
 	return err
 }

@@ -138,14 +138,7 @@ func (e *Env) Applications(ctx context.Context, organizationID string, p Page) (
 	if organizationID != "" {
 		query, args = query+" AND organization_id = $2", append(args, organizationID)
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		a, err := scanApplication(s)
-		list = append(list, a)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(a identity.Application) string { return a.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanApplication, func(a identity.Application) string { return a.ID })
 }
 
 // DeleteApplication removes an application with its secrets, codes, sessions and

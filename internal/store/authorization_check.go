@@ -57,14 +57,7 @@ func (e *Env) AllowedPermissions(ctx context.Context, membershipID string, resou
 	if err != nil {
 		return nil, "", "", err
 	}
-	cond, order, more := p.where(4)
-	err = e.db.list(ctx, above+"SELECT "+permissionColumns+" FROM permissions WHERE environment_id = $1 AND id IN ("+allowed+")"+cond+order, func(s scanner) error {
-		v, err := scanPermission(s)
-		list = append(list, v)
-		return err
-	}, append([]any{e.ID, r.ID, membershipID}, more...)...)
-	list, before, after = cut(list, p, func(v identity.Permission) string { return v.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, above+"SELECT "+permissionColumns+" FROM permissions WHERE environment_id = $1 AND id IN ("+allowed+")", []any{e.ID, r.ID, membershipID}, p, scanPermission, func(v identity.Permission) string { return v.ID })
 }
 
 // holders selects the ids of the roles that hold the permission $4.
@@ -159,12 +152,5 @@ func (e *Env) ResourceAssignments(ctx context.Context, r identity.Resource, role
 }
 
 func (e *Env) assignments(ctx context.Context, where string, args []any, p Page) (list []identity.RoleAssignment, before, after string, err error) {
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, "SELECT "+assignmentColumns+" FROM grants WHERE "+where+cond+order, func(s scanner) error {
-		a, err := scanAssignment(s)
-		list = append(list, a)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(a identity.RoleAssignment) string { return a.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, "SELECT "+assignmentColumns+" FROM grants WHERE "+where, args, p, scanAssignment, func(a identity.RoleAssignment) string { return a.ID })
 }

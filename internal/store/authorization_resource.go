@@ -90,14 +90,7 @@ func (e *Env) Resources(ctx context.Context, f ResourceFilter, p Page) (list []i
 		args = append(args, f.Parent.Type, f.Parent.ExternalID)
 	}
 	add(" AND instr(lower(name), lower($%d)) > 0", f.Search)
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		r, err := scanResource(s)
-		list = append(list, r)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(r identity.Resource) string { return r.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanResource, func(r identity.Resource) string { return r.ID })
 }
 
 // CreateResource adds r below parent; the zero parent is the organization. An

@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"cmp"
+	"sync"
+)
 
 // maxCached bounds a cache. An environment has less than a kilobyte unless its
 // JWT template is long, an API key a tenth of that.
@@ -10,9 +13,10 @@ const maxCached = 4096
 // arrives after it must not be kept, so a read tells which turn it began in and
 // every change begins a new one.
 type cache[K comparable, V any] struct {
-	mu   sync.RWMutex
-	turn uint64
-	kept map[K]V
+	mu    sync.RWMutex
+	turn  uint64
+	kept  map[K]V
+	limit int // 0: maxCached
 }
 
 func (c *cache[K, V]) get(key K) (v V, turn uint64, ok bool) {
@@ -28,7 +32,7 @@ func (c *cache[K, V]) put(key K, v V, turn uint64) {
 	if c.turn != turn {
 		return
 	}
-	if c.kept == nil || len(c.kept) >= maxCached {
+	if c.kept == nil || len(c.kept) >= cmp.Or(c.limit, maxCached) {
 		c.kept = map[K]V{}
 	}
 	c.kept[key] = v

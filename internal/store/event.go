@@ -128,6 +128,17 @@ func authenticated(a identity.Authentication) happened {
 // eventType is how events call the auth_method of a session.
 var eventType = map[string]string{"password": "password", "magic_code": "magic_auth", "oauth": "oauth", "sso": "sso", "passkey": "passkey"}
 
+// RecordSignIn keeps that somebody signed in for an application by a method (an
+// auth_method of sessions): no session of the environment's own tells of it.
+// One that has no event is left out.
+func (e *Env) RecordSignIn(ctx context.Context, method string, a identity.Authentication) error {
+	if a.Type = eventType[method]; a.Type == "" {
+		return nil
+	}
+	a.Client = identity.ClientOf(ctx)
+	return e.db.write(ctx, func(tx *tx) error { return e.record(tx, authenticated(a)) })
+}
+
 // RecordFailure keeps that a sign-in failed before it reached anything that is
 // written.
 func (e *Env) RecordFailure(ctx context.Context, a identity.Authentication) error {

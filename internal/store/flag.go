@@ -264,14 +264,7 @@ func (e *Env) Flags(ctx context.Context, f FlagsFor, p Page) (list []identity.Fl
 		query += ` AND enabled = 1 AND (default_value = 1 OR EXISTS (SELECT 1 FROM feature_flag_targets t WHERE t.flag_id = feature_flags.id AND (t.user_id = $2
 			OR t.organization_id IN (SELECT m.organization_id FROM organization_memberships m WHERE m.user_id = $2 AND m.status = 'active'))))`
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		v, err := scanFlag(s)
-		list = append(list, v)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(v identity.Flag) string { return v.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanFlag, func(v identity.Flag) string { return v.ID })
 }
 
 // EnabledFlags returns the slugs, sorted, that a session of the user has: those

@@ -283,14 +283,22 @@ func (e *Env) Disallow(ctx context.Context, userID, applicationID string) error 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.exec("UPDATE application_sessions SET ended_at = $4 WHERE environment_id = $1 AND user_id = $2 AND application_id = $3 AND ended_at = 0", e.ID, userID, applicationID, millis(e.db.now())); err != nil {
-			return err
-		}
-		if _, err := tx.exec("DELETE FROM application_codes WHERE environment_id = $1 AND user_id = $2 AND application_id = $3 AND session_id IS NULL", e.ID, userID, applicationID); err != nil {
+		if err := e.endGrants(tx, userID, applicationID); err != nil {
 			return err
 		}
 		return e.audit(tx, "authorized_application.deleted", applicationID)
 	})
+}
+
+// endGrants ends the sessions that an application, or with "" every one, has of a
+// user, and takes back codes that were not redeemed yet.
+func (e *Env) endGrants(tx *tx, userID, applicationID string) error {
+	const of = " WHERE environment_id = $1 AND user_id = $2 AND ($3 = '' OR application_id = $3)"
+	if _, err := tx.exec("UPDATE application_sessions SET ended_at = $4"+of+" AND ended_at = 0", e.ID, userID, applicationID, millis(e.db.now())); err != nil {
+		return err
+	}
+	_, err := tx.exec("DELETE FROM application_codes"+of+" AND session_id IS NULL", e.ID, userID, applicationID)
+	return err
 }
 
 // sweepConnect removes what applications and devices left behind.

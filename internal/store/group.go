@@ -57,14 +57,7 @@ func (e *Env) MembershipGroups(ctx context.Context, membershipID string, p Page)
 }
 
 func (e *Env) groups(ctx context.Context, where, value string, p Page) (list []identity.Group, before, after string, err error) {
-	cond, order, more := p.where(3)
-	err = e.db.list(ctx, "SELECT "+groupColumns+" FROM organization_groups WHERE environment_id = $1 AND "+where+cond+order, func(s scanner) error {
-		g, err := scanGroup(s)
-		list = append(list, g)
-		return err
-	}, append([]any{e.ID, value}, more...)...)
-	list, before, after = cut(list, p, func(g identity.Group) string { return g.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, "SELECT "+groupColumns+" FROM organization_groups WHERE environment_id = $1 AND "+where, []any{e.ID, value}, p, scanGroup, func(g identity.Group) string { return g.ID })
 }
 
 // CreateGroup adds a group to g.OrganizationID.
@@ -200,12 +193,5 @@ func (e *Env) GroupMembers(ctx context.Context, organizationID, id string, p Pag
 	if err != nil {
 		return nil, "", "", err
 	}
-	cond, order, more := p.where(3)
-	err = e.db.list(ctx, "SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND id IN (SELECT membership_id FROM group_members WHERE group_id = $2)"+cond+order, func(s scanner) error {
-		m, err := scanMembership(s)
-		list = append(list, m)
-		return err
-	}, append([]any{e.ID, g.ID}, more...)...)
-	list, before, after = cut(list, p, func(m identity.Membership) string { return m.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, "SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND id IN (SELECT membership_id FROM group_members WHERE group_id = $2)", []any{e.ID, g.ID}, p, scanMembership, func(m identity.Membership) string { return m.ID })
 }

@@ -34,14 +34,7 @@ func (e *Env) GroupAssignments(ctx context.Context, groupID string, p Page) (lis
 	if _, err := e.Group(ctx, "", groupID); err != nil {
 		return nil, "", "", err
 	}
-	cond, order, more := p.where(3)
-	err = e.db.list(ctx, "SELECT "+groupAssignmentColumns+" FROM group_role_assignments WHERE environment_id = $1 AND group_id = $2"+cond+order, func(s scanner) error {
-		a, err := scanGroupAssignment(s)
-		list = append(list, a)
-		return err
-	}, append([]any{e.ID, groupID}, more...)...)
-	list, before, after = cut(list, p, func(a identity.GroupRoleAssignment) string { return a.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, "SELECT "+groupAssignmentColumns+" FROM group_role_assignments WHERE environment_id = $1 AND group_id = $2", []any{e.ID, groupID}, p, scanGroupAssignment, func(a identity.GroupRoleAssignment) string { return a.ID })
 }
 
 // GroupAssignment returns an assignment of a group by its id.

@@ -146,7 +146,7 @@ func (e *Env) ResetToken(ctx context.Context, token string) (identity.MailCode, 
 }
 
 // ResetPassword spends a reset token: the user gets the new password, all its
-// sessions end, and its address counts as verified, since the mail arrived.
+// sessions end, those of applications too, and its address counts as verified, since the mail arrived.
 func (e *Env) ResetPassword(ctx context.Context, token, passwordHash string) (identity.User, error) {
 	var u identity.User
 	err := e.db.write(ctx, func(tx *tx) error {
@@ -169,8 +169,10 @@ func (e *Env) ResetPassword(ctx context.Context, token, passwordHash string) (id
 		if err := e.record(tx, happened{name: "password_reset.succeeded", about: c}, happened{name: "user.updated", about: u}); err != nil {
 			return err
 		}
-		_, err = e.revokeSessions(tx, "user_id = $3", c.UserID)
-		return err
+		if _, err = e.revokeSessions(tx, "user_id = $3", c.UserID); err != nil {
+			return err
+		}
+		return e.endGrants(tx, c.UserID, "") // RFC 9700 section 4.14.2: a password change is such an event
 	})
 	return u, err
 }

@@ -186,14 +186,7 @@ func (e *Env) Memberships(ctx context.Context, f MembershipFilter, p Page) (list
 	if len(f.Statuses) > 0 {
 		add(" AND status IN (SELECT value FROM json_each($%d))", idList(f.Statuses))
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		m, err := scanMembership(s)
-		list = append(list, m)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(m identity.Membership) string { return m.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanMembership, func(m identity.Membership) string { return m.ID })
 }
 
 func (e *Env) changeMembership(ctx context.Context, id string, fn func(*tx, identity.Membership) error) (identity.Membership, error) {
@@ -301,23 +294,30 @@ func (e *Env) MemberAccess(ctx context.Context, organizationID, userID string) (
 	if a.Organization, err = e.Organization(ctx, organizationID); err != nil {
 		return nil, err
 	}
-	a.Membership, err = scanMembership(e.db.row(ctx, "SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND user_id = $3 AND status = 'active'",
+	a.Membership, a.Permissions, err = e.MemberPermissions(ctx, organizationID, userID)
+	return &a, err
+}
+
+// MemberPermissions is MemberAccess without the organization. It is two reads,
+// since in one SQLite tries every permission of the environment.
+func (e *Env) MemberPermissions(ctx context.Context, organizationID, userID string) (m identity.Membership, permissions []string, err error) {
+	m, err = scanMembership(e.db.row(ctx, "SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND user_id = $3 AND status = 'active'",
 		e.ID, organizationID, userID))
 	if isNoRows(err) {
-		return nil, notMember(organizationID)
+		return m, nil, notMember(organizationID)
 	}
 	if err != nil {
-		return nil, err
+		return m, nil, err
 	}
-	a.Permissions = []string{}
+	permissions = []string{}
 	err = e.db.list(ctx, `SELECT slug FROM permissions WHERE environment_id = $1 AND id IN (SELECT rp.permission_id FROM organization_memberships
 		JOIN role_permissions rp ON rp.role_id IN (`+organizationRoles+`) WHERE organization_memberships.id = $2) ORDER BY slug`, func(s scanner) error {
 		var slug string
 		err := s.Scan(&slug)
-		a.Permissions = append(a.Permissions, slug)
+		permissions = append(permissions, slug)
 		return err
-	}, e.ID, a.Membership.ID)
-	return &a, err
+	}, e.ID, m.ID)
+	return m, permissions, err
 }
 
 func notMember(organizationID string) error {
@@ -344,14 +344,7 @@ func (e *Env) OrganizationUsers(ctx context.Context, organizationID, email strin
 	if email != "" {
 		query, args = query+" AND email_key = $3", append(args, identity.EmailKey(email))
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		u, err := scanUser(s)
-		users = append(users, u)
-		return err
-	}, append(args, more...)...)
-	users, before, after = cut(users, p, func(u identity.User) string { return u.ID })
-	return users, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanUser, func(u identity.User) string { return u.ID })
 }
 
 // UsersByID returns the users with the given ids, by id; unknown ones are left out.

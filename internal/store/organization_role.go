@@ -285,14 +285,7 @@ func noPermission(slug string) error {
 
 // Permissions returns a page of the environment's permissions.
 func (e *Env) Permissions(ctx context.Context, p Page) (list []identity.Permission, before, after string, err error) {
-	cond, order, more := p.where(2)
-	err = e.db.list(ctx, "SELECT "+permissionColumns+" FROM permissions WHERE environment_id = $1"+cond+order, func(s scanner) error {
-		v, err := scanPermission(s)
-		list = append(list, v)
-		return err
-	}, append([]any{e.ID}, more...)...)
-	list, before, after = cut(list, p, func(v identity.Permission) string { return v.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, "SELECT "+permissionColumns+" FROM permissions WHERE environment_id = $1", []any{e.ID}, p, scanPermission, func(v identity.Permission) string { return v.ID })
 }
 
 // Permission returns the permission with the given slug.

@@ -131,14 +131,7 @@ func (e *Env) OwnedKeys(ctx context.Context, f OwnedKeyFilter, p Page) (list []i
 	if f.OrganizationID != "" {
 		add(" AND organization_id = $%d", f.OrganizationID)
 	}
-	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		k, err := scanOwnedKey(s)
-		list = append(list, k)
-		return err
-	}, append(args, more...)...)
-	list, before, after = cut(list, p, func(k identity.OwnedKey) string { return k.ID })
-	return list, before, after, err
+	return pageOf(ctx, e.db, query, args, p, scanOwnedKey, func(k identity.OwnedKey) string { return k.ID })
 }
 
 // DeleteOwnedKey removes a key.

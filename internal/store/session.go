@@ -34,32 +34,38 @@ func (e *Env) AddCode(ctx context.Context, c identity.Code) error {
 // another environment. The reasons are not told apart (RFC 6749 section 5.2).
 var ErrCode = fault.New(fault.Invalid, "the code has expired or is invalid").WithCode("invalid_grant")
 
-// Code returns a code that is neither spent nor expired, without spending it,
-// so that a wrong verifier can be refused first.
-func (e *Env) Code(ctx context.Context, hash []byte) (identity.Code, error) {
+const codeColumns = "user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, connection_id, provider, tokens"
+
+func scanCode(s scanner, hash []byte) (identity.Code, error) {
 	c := identity.Code{Hash: hash}
 	var expires int64
-	err := e.db.row(ctx, `SELECT user_id, organization_id, redirect_uri, code_challenge, auth_method, expires_at, connection_id, provider, tokens FROM codes
-		WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3`, hash, e.ID, millis(e.db.now())).
-		Scan(&c.UserID, &c.OrganizationID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires, &c.ConnectionID, &c.Provider, &c.ProviderTokens)
-	if isNoRows(err) {
-		return c, ErrCode
-	}
+	err := s.Scan(&c.UserID, &c.OrganizationID, &c.RedirectURI, &c.CodeChallenge, &c.AuthMethod, &expires, &c.ConnectionID, &c.Provider, &c.ProviderTokens)
 	c.ExpiresAt = fromMillis(expires)
 	return c, err
 }
 
+// Code returns a code that is neither spent nor expired, without spending it.
+func (e *Env) Code(ctx context.Context, hash []byte) (identity.Code, error) {
+	c, err := scanCode(e.db.row(ctx, "SELECT "+codeColumns+" FROM codes WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3",
+		hash, e.ID, millis(e.db.now())), hash)
+	if isNoRows(err) {
+		return c, ErrCode
+	}
+	return c, err
+}
+
 // RedeemCode spends a code and opens s in one step: of many callers with one
-// code exactly one succeeds. A second use ends the session that the first one
-// opened and returns ErrCode.
-func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session) (identity.Session, identity.User, error) {
+// code exactly one succeeds. A code that check refuses stays unspent, and its
+// error is returned. A second use ends the session that the first one opened and
+// returns ErrCode.
+func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session, check func(identity.Code) error) (identity.Session, identity.User, error) {
 	now := e.db.now()
 	var u identity.User
 	replayed := false
 	err := e.db.write(ctx, func(tx *tx) error {
 		replayed = false
-		err := tx.row(`UPDATE codes SET session_id = $4, tokens = NULL WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3
-			RETURNING user_id, organization_id, redirect_uri, auth_method, connection_id, provider`, hash, e.ID, millis(now), s.ID).Scan(&s.UserID, &s.OrganizationID, &s.RedirectURI, &s.AuthMethod, &s.ConnectionID, &s.Provider)
+		c, err := scanCode(tx.row("UPDATE codes SET session_id = $4 WHERE hash = $1 AND environment_id = $2 AND session_id IS NULL AND expires_at > $3 RETURNING "+codeColumns,
+			hash, e.ID, millis(now), s.ID), hash)
 		if isNoRows(err) {
 			// Spent before? Then what it gave is no longer trusted.
 			n, err := e.revokeSessions(tx, "id = (SELECT session_id FROM codes WHERE hash = $3 AND environment_id = $1)", hash)
@@ -69,9 +75,18 @@ func (e *Env) RedeemCode(ctx context.Context, hash []byte, s identity.Session) (
 			}
 			return err
 		}
+		if err == nil {
+			err = check(c)
+		}
 		if err != nil {
 			return err
 		}
+		if c.ProviderTokens != nil { // handed out once
+			if _, err := tx.exec("UPDATE codes SET tokens = NULL WHERE hash = $1 AND environment_id = $2", hash, e.ID); err != nil {
+				return err
+			}
+		}
+		s.UserID, s.OrganizationID, s.RedirectURI, s.AuthMethod, s.ConnectionID, s.Provider = c.UserID, c.OrganizationID, c.RedirectURI, c.AuthMethod, c.ConnectionID, c.Provider
 		u, err = e.openSession(tx, &s, now)
 		return err
 	})
@@ -105,6 +120,7 @@ func (e *Env) openSession(tx *tx, s *identity.Session, now time.Time) (identity.
 			return u, err
 		}
 	}
+	tx.sessionsOf(s.UserID)
 	_, err = tx.exec("INSERT INTO sessions (environment_id, "+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, $10, $10, $12, $13)",
 		e.ID, s.ID, s.UserID, s.OrganizationID, s.AuthMethod, string(s.Status), s.RedirectURI, s.IPAddress, s.UserAgent, millis(now), millis(s.ExpiresAt), s.ConnectionID, s.Provider)
 	if err != nil {
@@ -124,6 +140,7 @@ func (e *Env) revokeSessions(tx *tx, condition string, arg any) (int, error) {
 	var ended []happened
 	err := tx.rows("UPDATE sessions SET status = 'revoked', ended_at = $2, updated_at = $2 WHERE environment_id = $1 AND status = 'active' AND "+condition+" RETURNING "+sessionColumns, func(r scanner) error {
 		s, err := scanSession(r)
+		tx.sessionsOf(s.UserID)
 		ended = append(ended, happened{name: "session.revoked", organization: s.OrganizationID, about: s})
 		return err
 	}, e.ID, millis(e.db.now()), arg)
@@ -164,6 +181,7 @@ func (e *Env) RotateSession(ctx context.Context, id string, generation int64, wi
 		if isNoRows(err) {
 			outcome, err = e.repeated(tx, &s, id, generation, now, window)
 		}
+		tx.sessionsOf(s.UserID)
 		if err != nil || outcome == Ended || outcome == Reused {
 			return err
 		}
@@ -189,6 +207,7 @@ func (e *Env) enter(tx *tx, s *identity.Session, organizationID string) error {
 	if err := e.memberIn(tx, s.OrganizationID, s.UserID); err != nil || stay {
 		return err
 	}
+	tx.sessionsOf(s.UserID)
 	_, err := tx.exec("UPDATE sessions SET organization_id = $3 WHERE environment_id = $1 AND id = $2", e.ID, s.ID, s.OrganizationID)
 	return err
 }
@@ -304,9 +323,6 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if err := tx.sweepConnections(now); err != nil {
 			return err
 		}
-		if err := tx.sweepConnections(now); err != nil {
-			return err
-		}
 		if err := tx.sweepAnswers(now); err != nil {
 			return err
 		}
@@ -325,9 +341,11 @@ func (db *DB) Sweep(ctx context.Context) error {
 		if _, err := tx.exec("DELETE FROM team_credentials WHERE expires_at > 0 AND expires_at < $1", millis(now)); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30))); err != nil {
+		n, err := tx.exec("DELETE FROM sessions WHERE expires_at < $1", millis(now.AddDate(0, 0, -30)))
+		if err != nil {
 			return err
 		}
+		tx.changed.all = tx.changed.all || n > 0
 		return db.sweepEvents(tx)
 	})
 }

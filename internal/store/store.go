@@ -55,17 +55,18 @@ type Options struct {
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
-	path   string
-	box    *secret.Box
-	now    func() time.Time
-	reads  *sql.DB
-	writes *sql.DB
-	writer *writer
-	unlock func()
-	stmts  stmtCache
-	envs   cache[string, identity.Environment] // by client ID
-	keys   cache[[sha256.Size]byte, cachedKey]
-	close  func() error
+	path    string
+	box     *secret.Box
+	now     func() time.Time
+	reads   *sql.DB
+	writes  *sql.DB
+	writer  *writer
+	unlock  func()
+	stmts   stmtCache
+	envs    cache[string, identity.Environment] // by client ID
+	keys    cache[[sha256.Size]byte, cachedKey]
+	answers *sessionAnswers
+	close   func() error
 
 	describe func(about any) ([]byte, error)
 	events   *eventLog
@@ -84,7 +85,7 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 		return nil, fault.Wrap(err, fault.Invalid, "cannot make the data folder %s", dir).
 			WithFix("choose a folder that can be written with --data DIR")
 	}
-	db = &DB{path: o.Path, now: o.Now, unlock: func() {}, describe: o.Describe, events: newEventLog(), hooked: make(chan struct{}, 1)}
+	db = &DB{path: o.Path, now: o.Now, unlock: func() {}, describe: o.Describe, events: newEventLog(), answers: newSessionAnswers(), hooked: make(chan struct{}, 1)}
 	db.close = sync.OnceValue(db.closeAll)
 	opened := db // a return of nil has set db to nil when this runs
 	defer func() {
@@ -123,7 +124,7 @@ func Open(ctx context.Context, o Options) (db *DB, err error) {
 	if err := db.loadFlagged(ctx); err != nil {
 		return nil, err
 	}
-	if db.writer, err = startWriter(ctx, db.writes, db.notifyHooked); err != nil {
+	if db.writer, err = startWriter(ctx, db.writes, db.notifyHooked, db.answers.forget); err != nil {
 		return nil, err
 	}
 	return db, nil

@@ -124,6 +124,7 @@ func (e *Env) UserByExternalID(ctx context.Context, externalID string) (identity
 // DeleteUser removes a user with its sessions and codes.
 func (e *Env) DeleteUser(ctx context.Context, id string) error {
 	return e.db.write(ctx, func(tx *tx) error {
+		tx.sessionsOf(id)
 		if err := e.audit(tx, "user.deleted", id); err != nil {
 			return err
 		}
@@ -184,14 +185,20 @@ func (e *Env) Users(ctx context.Context, email string, p Page) (users []identity
 	if email != "" {
 		query, args = query+" AND email_key = $2", append(args, identity.EmailKey(email))
 	}
+	return pageOf(ctx, e.db, query, args, p, scanUser, func(u identity.User) string { return u.ID })
+}
+
+// pageOf returns one page of what query, whose arguments are args, selects, with
+// the cursors of the neighbouring pages ("" for none).
+func pageOf[T any](ctx context.Context, db *DB, query string, args []any, p Page, scan func(scanner) (T, error), id func(T) string) (list []T, before, after string, err error) {
 	cond, order, more := p.where(len(args) + 1)
-	err = e.db.list(ctx, query+cond+order, func(s scanner) error {
-		u, err := scanUser(s)
-		users = append(users, u)
+	err = db.list(ctx, query+cond+order, func(s scanner) error {
+		v, err := scan(s)
+		list = append(list, v)
 		return err
 	}, append(args, more...)...)
-	users, before, after = cut(users, p, func(u identity.User) string { return u.ID })
-	return users, before, after, err
+	list, before, after = cut(list, p, id)
+	return list, before, after, err
 }
 
 // cut turns limit+1 fetched items into a page and its cursors.

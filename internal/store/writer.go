@@ -22,9 +22,10 @@ const maxBatch = 256
 // takes no other with it.
 type writer struct {
 	queue    chan *write
-	stopping chan struct{} // closed by stop: no write is taken any more
-	done     chan struct{} // closed when the queue is done
-	hooked   func()        // called after a commit with events that an endpoint may want
+	stopping chan struct{}          // closed by stop: no write is taken any more
+	done     chan struct{}          // closed when the queue is done
+	hooked   func()                 // called after a commit with events that an endpoint may want
+	changed  func(*changedSessions) // called after a commit, before its writes return
 }
 
 type write struct {
@@ -40,14 +41,16 @@ type tx struct {
 	stmts map[string]*sql.Stmt
 	// hooked: the batch has events that an endpoint may want.
 	hooked bool
+	// changed: whose sessions the batch changed.
+	changed changedSessions
 }
 
-func startWriter(ctx context.Context, pool *sql.DB, hooked func()) (*writer, error) {
+func startWriter(ctx context.Context, pool *sql.DB, hooked func(), changed func(*changedSessions)) (*writer, error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the writer: %w", err)
 	}
-	w := &writer{queue: make(chan *write), stopping: make(chan struct{}), done: make(chan struct{}), hooked: hooked}
+	w := &writer{queue: make(chan *write), stopping: make(chan struct{}), done: make(chan struct{}), hooked: hooked, changed: changed}
 	go w.loop(&tx{ctx: context.Background(), conn: conn, stmts: map[string]*sql.Stmt{}})
 	return w, nil
 }
@@ -109,6 +112,8 @@ func (w *writer) collectAndRun(t *tx, batch []*write, results []error) []error {
 			}
 		}
 	}
+	w.changed(&t.changed)
+	t.changed.reset()
 	if t.hooked {
 		t.hooked = false
 		w.hooked()

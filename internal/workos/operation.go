@@ -69,10 +69,15 @@ func FindOperation(method, path string) (Operation, bool) {
 
 func isParameter(segment string) bool { return strings.HasPrefix(segment, "{") }
 
+// fits tells whether a path of as many segments is o's. It makes nothing: every
+// request asks.
 func (o Operation) fits(path string) bool {
-	is := strings.Split(path, "/")
-	for i, want := range strings.Split(o.Path, "/") {
-		if isParameter(want) && is[i] == "" || !isParameter(want) && is[i] != want {
+	rest, more := o.Path, true
+	for more {
+		var want, is string
+		want, rest, more = strings.Cut(rest, "/")
+		is, path, _ = strings.Cut(path, "/")
+		if isParameter(want) && is == "" || !isParameter(want) && is != want {
 			return false
 		}
 	}

@@ -4,8 +4,10 @@
 package authkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -33,6 +35,8 @@ type API struct {
 	// CheckTarget refuses a URL that webhooks cannot be sent to.
 	CheckTarget func(target string, production bool) error
 	Limits      limit.Set
+
+	exchanges keyed.Repeats // of single-use codes
 }
 
 // Mount registers the routes.
@@ -200,15 +204,17 @@ func (a *API) cors(ctx context.Context, e *store.Env, w http.ResponseWriter, r *
 
 func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
+	body, err := keyed.Buffer(r)
+	if err != nil {
+		return err
+	}
 	var req workos.AuthenticateRequest
 	if err := route.Read(r, &req); err != nil {
 		return err
 	}
-	bad := func(format string, args ...any) error {
-		return fault.New(fault.Invalid, format, args...).WithCode("invalid_request")
-	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	if req.ClientID == "" {
-		return bad("Missing client_id.")
+		return fault.New(fault.Invalid, "Missing client_id.").WithCode("invalid_request")
 	}
 	ctx := r.Context()
 	e, err := a.DB.EnvByClientID(ctx, req.ClientID)
@@ -247,7 +253,31 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) error {
 	if err := a.limitGrant(e, req); err != nil {
 		return err
 	}
+	grant := func(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+		return a.grant(ctx, e, w, r, req, authenticated, from)
+	}
+	// workos-go repeats a POST whose answer was lost. A code spent by the first
+	// one would end the session it opened, so the same exchange gets the same
+	// tokens; another exchange of that code still ends it. Browsers send no key.
+	if r.Header.Get("Origin") == "" && spends(req.GrantType) {
+		return a.exchanges.Do(grant, e, auth.ReplayWindow, w, r)
+	}
+	return grant(e, w, r)
+}
+
+// spends reports whether a grant uses up what it is given. A refresh token has
+// a window of its own, and a password opens one more session.
+func spends(grant string) bool {
+	return grant != workos.GrantRefresh && grant != workos.GrantPassword
+}
+
+// grant answers a request whose environment, origin and client are known.
+func (a *API) grant(ctx context.Context, e *store.Env, w http.ResponseWriter, r *http.Request, req workos.AuthenticateRequest, authenticated bool, from auth.Client) error {
+	bad := func(format string, args ...any) error {
+		return fault.New(fault.Invalid, format, args...).WithCode("invalid_request")
+	}
 	var t *auth.Tokens
+	var err error
 	switch req.GrantType {
 	case workos.GrantCode:
 		if req.Code == "" {

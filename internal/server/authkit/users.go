@@ -184,18 +184,23 @@ func (a *API) listSessions(e *store.Env, w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return err
 	}
-	sessions, before, after, err := e.Sessions(r.Context(), r.PathValue("id"), p)
-	if err == nil && len(sessions) == 0 { // nobody's, or of somebody without any
-		_, err = e.User(r.Context(), r.PathValue("id"))
-	}
+	userID := r.PathValue("id")
+	body, err := e.SessionsAnswer(r.Context(), userID, p, func(sessions []identity.Session, before, after string) ([]byte, error) {
+		if len(sessions) == 0 { // nobody's, or of somebody without any
+			if _, err := e.User(r.Context(), userID); err != nil {
+				return nil, err
+			}
+		}
+		out := make([]workos.Session, len(sessions))
+		for i, s := range sessions {
+			out[i] = session(s)
+		}
+		return route.Encode(workos.NewList(out, before, after))
+	})
 	if err != nil {
 		return err
 	}
-	out := make([]workos.Session, len(sessions))
-	for i, s := range sessions {
-		out[i] = session(s)
-	}
-	return route.JSON(w, http.StatusOK, workos.NewList(out, before, after))
+	return route.Encoded(w, http.StatusOK, body)
 }
 
 func (a *API) revokeSession(e *store.Env, w http.ResponseWriter, r *http.Request) error {

@@ -71,10 +71,10 @@ func (a *API) Mount(mux *http.ServeMux) {
 		return
 	}
 	team("GET /berth/v1/environments", a.environments)
-	team("GET /berth/v1/environments/{client_id}", a.environment)
-	team("PATCH /berth/v1/environments/{client_id}", a.patchEnvironment)
-	team("GET /berth/v1/environments/{client_id}/messages", a.inbox)
-	team("GET /berth/v1/environments/{client_id}/deliveries", a.deliveries)
+	team("GET /berth/v1/environments/{client_id}", a.ofEnvironment(a.environment))
+	team("PATCH /berth/v1/environments/{client_id}", a.ofEnvironment(a.patchEnvironment))
+	team("GET /berth/v1/environments/{client_id}/messages", a.ofEnvironment(a.inbox))
+	team("GET /berth/v1/environments/{client_id}/deliveries", a.ofEnvironment(a.deliveries))
 	a.mountKeys(team)
 	a.mountTestUsers(team)
 	a.mountConnections(team)
@@ -93,6 +93,17 @@ func (a *API) Mount(mux *http.ServeMux) {
 		}
 		return route.JSON(w, http.StatusOK, map[string]string{"status": "ok", "version": a.Version})
 	})
+}
+
+// ofEnvironment finds the team's environment that the path names.
+func (a *API) ofEnvironment(h func(e *store.Env, w http.ResponseWriter, r *http.Request) error) teamHandler {
+	return func(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+		e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
+		if err != nil {
+			return err
+		}
+		return h(e, w, r)
+	}
 }
 
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
@@ -292,11 +303,7 @@ func (a *API) environments(t *store.Team, w http.ResponseWriter, r *http.Request
 	return route.JSON(w, http.StatusOK, out)
 }
 
-func (a *API) environment(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) environment(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	out, err := a.describe(r.Context(), e)
 	if err != nil {
 		return err
@@ -304,13 +311,9 @@ func (a *API) environment(t *store.Team, w http.ResponseWriter, r *http.Request)
 	return route.JSON(w, http.StatusOK, out)
 }
 
-func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) patchEnvironment(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.EnvironmentPatch
 	if err := route.Read(r, &req); err != nil {
-		return err
-	}
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
 		return err
 	}
 	if req.Issuer != nil {
@@ -320,16 +323,6 @@ func (a *API) patchEnvironment(t *store.Team, w http.ResponseWriter, r *http.Req
 			}
 		}
 		if err := e.SetIssuer(r.Context(), *req.Issuer); err != nil {
-			return err
-		}
-	}
-	if req.MFARequired != nil {
-		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
-			return err
-		}
-	}
-	if req.ListTestUsers != nil {
-		if err := listTestUsers(r.Context(), e, *req.ListTestUsers); err != nil {
 			return err
 		}
 	}

@@ -15,12 +15,13 @@ import (
 // mountConnections registers what WorkOS does in its dashboard: connections to
 // identity providers, and how members of an organization may sign in.
 func (a *API) mountConnections(team func(pattern string, h teamHandler)) {
-	team("GET /berth/v1/environments/{client_id}/connections", a.connections)
-	team("POST /berth/v1/environments/{client_id}/connections", a.createConnection)
-	team("PATCH /berth/v1/environments/{client_id}/connections/{id}", a.patchConnection)
-	team("DELETE /berth/v1/environments/{client_id}/connections/{id}", a.deleteConnection)
-	team("PUT /berth/v1/environments/{client_id}/organizations/{id}/methods", a.setOrganizationMethods)
-	team("DELETE /berth/v1/environments/{client_id}/organizations/{id}/methods", a.clearOrganizationMethods)
+	team("GET /berth/v1/environments/{client_id}/connections", a.ofEnvironment(a.connections))
+	team("POST /berth/v1/environments/{client_id}/connections", a.ofEnvironment(a.createConnection))
+	team("PATCH /berth/v1/environments/{client_id}/connections/{id}", a.ofEnvironment(a.patchConnection))
+	team("DELETE /berth/v1/environments/{client_id}/connections/{id}", a.ofEnvironment(a.deleteConnection))
+	team("GET /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.organizationMethods))
+	team("PUT /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.setOrganizationMethods))
+	team("DELETE /berth/v1/environments/{client_id}/organizations/{id}/methods", a.ofEnvironment(a.clearOrganizationMethods))
 }
 
 func (a *API) connection(c identity.Connection) berth.Connection {
@@ -28,11 +29,7 @@ func (a *API) connection(c identity.Connection) berth.Connection {
 		ClientID: c.ClientID, Scopes: c.Scopes, ReturnTokens: c.ReturnTokens, CallbackURL: a.BaseURL() + "/sso/callback", CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }
 
-func (a *API) connections(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) connections(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	out := []berth.Connection{}
 	for p := (store.Page{Limit: 100, Ascending: true}); ; {
 		list, _, after, err := e.Connections(r.Context(), store.ConnectionFilter{}, p)
@@ -48,25 +45,22 @@ func (a *API) connections(t *store.Team, w http.ResponseWriter, r *http.Request)
 	}
 }
 
-func (a *API) createConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) createConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.NewConnection
 	if err := route.Read(r, &req); err != nil {
 		return err
 	}
 	ctx := r.Context()
-	e, err := t.EnvironmentByClientID(ctx, r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
 	c := identity.Connection{OrganizationID: req.OrganizationID, Type: req.Type, Kind: req.Kind, Name: strings.TrimSpace(req.Name), State: identity.ConnectionActive,
 		Issuer: req.Issuer, ClientID: req.ClientID, ClientSecret: secret.String(req.ClientSecret), Scopes: req.Scopes, ReturnTokens: req.ReturnTokens}
 	if err := a.fillConnection(ctx, e, &c); err != nil {
 		return err
 	}
-	if c, err = e.CreateConnection(ctx, c); err != nil {
+	made, err := e.CreateConnection(ctx, c)
+	if err != nil {
 		return err
 	}
-	return route.JSON(w, http.StatusCreated, a.connection(c))
+	return route.JSON(w, http.StatusCreated, a.connection(made))
 }
 
 // fillConnection sets what a caller may leave out.
@@ -96,16 +90,12 @@ func (a *API) fillConnection(ctx context.Context, e *store.Env, c *identity.Conn
 	return err
 }
 
-func (a *API) patchConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) patchConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.ConnectionPatch
 	if err := route.Read(r, &req); err != nil {
 		return err
 	}
 	ctx := r.Context()
-	e, err := t.EnvironmentByClientID(ctx, r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
 	c, err := e.Connection(ctx, r.PathValue("id"))
 	if err != nil {
 		return err
@@ -134,35 +124,45 @@ func (a *API) patchConnection(t *store.Team, w http.ResponseWriter, r *http.Requ
 	return route.JSON(w, http.StatusOK, a.connection(c))
 }
 
-func (a *API) deleteConnection(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) deleteConnection(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	if err := e.DeleteConnection(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
 	return route.JSON(w, http.StatusOK, struct{}{})
 }
 
-func (a *API) setOrganizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	var req berth.OrganizationMethods
-	if err := route.Read(r, &req); err != nil {
-		return err
-	}
-	return a.organizationMethods(t, w, r, &identity.OrganizationMethods{SSO: req.SSO, Password: req.Password, MagicAuth: req.MagicAuth, Social: req.Social})
-}
-
-func (a *API) clearOrganizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	return a.organizationMethods(t, w, r, nil)
-}
-
-func (a *API) organizationMethods(t *store.Team, w http.ResponseWriter, r *http.Request, m *identity.OrganizationMethods) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
+func (a *API) organizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	o, err := e.Organization(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), m); err != nil {
+	m, err := e.OrganizationMethods(r.Context(), o.ID)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return route.JSON(w, http.StatusOK, nil)
+	}
+	return route.JSON(w, http.StatusOK, berth.OrganizationMethods(*m))
+}
+
+func (a *API) setOrganizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	var req berth.OrganizationMethods
+	if err := readStrict(r, &req); err != nil {
+		return err
+	}
+	m := identity.OrganizationMethods(req)
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), &m); err != nil {
+		return err
+	}
+	return route.JSON(w, http.StatusOK, struct{}{})
+}
+
+func (a *API) clearOrganizationMethods(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	if err := e.SetOrganizationMethods(r.Context(), r.PathValue("id"), nil); err != nil {
 		return err
 	}
 	return route.JSON(w, http.StatusOK, struct{}{})

@@ -13,11 +13,7 @@ import (
 const deliveryLimit = 100
 
 // deliveries lists what became of an environment's webhooks, newest event first.
-func (a *API) deliveries(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) deliveries(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	limit := deliveryLimit
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil && n > 0 && n < limit {

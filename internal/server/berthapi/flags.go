@@ -12,9 +12,9 @@ import (
 // mountFlags registers what is an act in the dashboard at WorkOS: making,
 // changing and deleting feature flags.
 func (a *API) mountFlags(team func(string, teamHandler)) {
-	team("POST /berth/v1/environments/{client_id}/feature_flags", a.createFlag)
-	team("PATCH /berth/v1/environments/{client_id}/feature_flags/{slug}", a.patchFlag)
-	team("DELETE /berth/v1/environments/{client_id}/feature_flags/{slug}", a.deleteFlag)
+	team("POST /berth/v1/environments/{client_id}/feature_flags", a.ofEnvironment(a.createFlag))
+	team("PATCH /berth/v1/environments/{client_id}/feature_flags/{slug}", a.ofEnvironment(a.patchFlag))
+	team("DELETE /berth/v1/environments/{client_id}/feature_flags/{slug}", a.ofEnvironment(a.deleteFlag))
 }
 
 func flag(f identity.Flag) berth.Flag {
@@ -26,11 +26,7 @@ func flag(f identity.Flag) berth.Flag {
 	return out
 }
 
-func (a *API) createFlag(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) createFlag(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.NewFlag
 	if err := readStrict(r, &req); err != nil {
 		return err
@@ -42,17 +38,14 @@ func (a *API) createFlag(t *store.Team, w http.ResponseWriter, r *http.Request) 
 	if err := f.Check(); err != nil {
 		return err
 	}
-	if f, err = e.CreateFlag(r.Context(), f); err != nil {
-		return err
-	}
-	return route.JSON(w, http.StatusCreated, flag(f))
-}
-
-func (a *API) patchFlag(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
+	made, err := e.CreateFlag(r.Context(), f)
 	if err != nil {
 		return err
 	}
+	return route.JSON(w, http.StatusCreated, flag(made))
+}
+
+func (a *API) patchFlag(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.FlagPatch
 	if err := readStrict(r, &req); err != nil {
 		return err
@@ -78,11 +71,7 @@ func put[T any](to, from *T) {
 	}
 }
 
-func (a *API) deleteFlag(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) deleteFlag(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	if err := e.DeleteFlag(r.Context(), r.PathValue("slug")); err != nil {
 		return err
 	}

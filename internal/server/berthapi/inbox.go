@@ -16,11 +16,7 @@ const inboxLimit = 100
 
 // inbox lists the mail of an environment, newest first. Production mail is not
 // shown: it went to people.
-func (a *API) inbox(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) inbox(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	if e.Production {
 		return fault.New(fault.Denied, "%s is a production environment: its mail is not kept", e.Name).WithCode("production_has_no_inbox")
 	}
@@ -31,6 +27,7 @@ func (a *API) inbox(t *store.Team, w http.ResponseWriter, r *http.Request) error
 	}
 	var since time.Time
 	if text := q.Get("since"); text != "" {
+		var err error
 		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
 			return fault.New(fault.Invalid, "since must be a time in RFC 3339").WithCode("invalid_request")
 		}

@@ -19,8 +19,8 @@ import (
 // mountSettings registers the settings of an environment, which WorkOS has in
 // its dashboard alone.
 func (a *API) mountSettings(team func(string, teamHandler)) {
-	team("GET /berth/v1/environments/{client_id}/settings", a.settings)
-	team("PATCH /berth/v1/environments/{client_id}/settings", a.patchSettings)
+	team("GET /berth/v1/environments/{client_id}/settings", a.ofEnvironment(a.settings))
+	team("PATCH /berth/v1/environments/{client_id}/settings", a.ofEnvironment(a.patchSettings))
 }
 
 // readStrict is route.Read for a body whose members are all known: a
@@ -54,16 +54,13 @@ func readStrict(r *http.Request, v any) error {
 	return bad("the request body is not the expected JSON")
 }
 
-func (a *API) settings(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
-	return route.JSON(w, http.StatusOK, effective(e.Settings))
+func (a *API) settings(e *store.Env, w http.ResponseWriter, r *http.Request) error {
+	return route.JSON(w, http.StatusOK, effective(e))
 }
 
 // effective shows settings as they take effect, defaults included.
-func effective(s identity.Settings) berth.Settings {
+func effective(e *store.Env) berth.Settings {
+	s := e.Settings
 	seconds := func(d time.Duration) *int64 { return new(int64(d / time.Second)) }
 	return berth.Settings{
 		Brand:               &berth.Brand{Name: &s.Brand.Name, LogoURL: &s.Brand.LogoURL, Accent: &s.Brand.Accent},
@@ -74,30 +71,33 @@ func effective(s identity.Settings) berth.Settings {
 		SessionInactivity:   seconds(s.Sessions.Inactivity),
 		Methods: &berth.Methods{Password: new(!s.Methods.NoPassword), MagicCode: new(!s.Methods.NoMagicCode), SSO: new(!s.Methods.NoSSO),
 			SignUp: new(!s.Methods.NoSignUp)},
+		MFARequired: new(e.MFARequired),
+		Pages:       &berth.Pages{ListTestUsers: &s.Pages.ListTestUsers},
+		Connect:     &berth.Connect{LoginURI: &s.Connect.LoginURI},
 	}
 }
 
-func (a *API) patchSettings(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) patchSettings(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.Settings
 	if err := readStrict(r, &req); err != nil {
 		return err
 	}
-	var now identity.Settings
-	err = e.ChangeSettings(r.Context(), func(s *identity.Settings) error {
+	err := e.ChangeSettings(r.Context(), func(s *identity.Settings) error {
 		if err := merge(s, req); err != nil {
 			return err
 		}
-		now = *s
-		return s.Check()
+		return s.Check(e.Production)
 	})
 	if err != nil {
 		return err
 	}
-	return route.JSON(w, http.StatusOK, effective(now))
+	if req.MFARequired != nil && *req.MFARequired != e.MFARequired {
+		if err := e.SetMFARequired(r.Context(), *req.MFARequired); err != nil {
+			return err
+		}
+		e.MFARequired = *req.MFARequired
+	}
+	return route.JSON(w, http.StatusOK, effective(e))
 }
 
 // longest bounds a number of seconds before it becomes nanoseconds. What may
@@ -132,6 +132,12 @@ func merge(s *identity.Settings, p berth.Settings) error {
 		off(&s.Methods.NoMagicCode, m.MagicCode)
 		off(&s.Methods.NoSSO, m.SSO)
 		off(&s.Methods.NoSignUp, m.SignUp)
+	}
+	if p.Pages != nil {
+		put(&s.Pages.ListTestUsers, p.Pages.ListTestUsers)
+	}
+	if p.Connect != nil {
+		put(&s.Connect.LoginURI, p.Connect.LoginURI)
 	}
 	return nil
 }

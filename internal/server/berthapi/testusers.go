@@ -1,7 +1,6 @@
 package berthapi
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -16,20 +15,16 @@ import (
 // mountTestUsers registers what WorkOS has no word for: users of lower
 // environments that the sign-in page offers.
 func (a *API) mountTestUsers(team func(pattern string, h teamHandler)) {
-	team("GET /berth/v1/environments/{client_id}/test_users", a.testUsers)
-	team("PUT /berth/v1/environments/{client_id}/test_users/{id}", a.putTestUser)
-	team("DELETE /berth/v1/environments/{client_id}/test_users/{id}", a.dropTestUser)
+	team("GET /berth/v1/environments/{client_id}/test_users", a.ofEnvironment(a.testUsers))
+	team("PUT /berth/v1/environments/{client_id}/test_users/{id}", a.ofEnvironment(a.putTestUser))
+	team("DELETE /berth/v1/environments/{client_id}/test_users/{id}", a.ofEnvironment(a.dropTestUser))
 }
 
 func testUser(u identity.User) berth.TestUser {
 	return berth.TestUser{ID: u.ID, Email: u.Email, Name: strings.TrimSpace(u.FirstName + " " + u.LastName)}
 }
 
-func (a *API) testUsers(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) testUsers(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	list, err := e.TestUsers(r.Context())
 	if err != nil {
 		return err
@@ -41,13 +36,9 @@ func (a *API) testUsers(t *store.Team, w http.ResponseWriter, r *http.Request) e
 	return route.JSON(w, http.StatusOK, out)
 }
 
-func (a *API) putTestUser(t *store.Team, w http.ResponseWriter, r *http.Request) error {
+func (a *API) putTestUser(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	var req berth.TestUserRequest
 	if err := route.Read(r, &req); err != nil {
-		return err
-	}
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
 		return err
 	}
 	u, err := e.User(r.Context(), r.PathValue("id"))
@@ -70,22 +61,7 @@ func (a *API) putTestUser(t *store.Team, w http.ResponseWriter, r *http.Request)
 	return route.JSON(w, http.StatusOK, testUser(u))
 }
 
-// listTestUsers sets whether everybody who can open the sign-in page is offered
-// the test users.
-func listTestUsers(ctx context.Context, e *store.Env, list bool) error {
-	if e.Production && list {
-		return fault.New(fault.Denied, "%s is a production environment: it has no test users", e.Name).WithCode("production_has_no_test_accounts")
-	}
-	settings := e.Settings
-	settings.Pages.ListTestUsers = list
-	return e.SetSettings(ctx, settings)
-}
-
-func (a *API) dropTestUser(t *store.Team, w http.ResponseWriter, r *http.Request) error {
-	e, err := t.EnvironmentByClientID(r.Context(), r.PathValue("client_id"))
-	if err != nil {
-		return err
-	}
+func (a *API) dropTestUser(e *store.Env, w http.ResponseWriter, r *http.Request) error {
 	if err := e.DropTestUser(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}

@@ -67,6 +67,12 @@ func (a *API) Mount(mux *http.ServeMux) {
 	for _, pattern := range []string{"GET /oauth2/userinfo", "POST /oauth2/userinfo", "GET /authkit/{client_id}/oauth2/userinfo", "POST /authkit/{client_id}/oauth2/userinfo"} {
 		s.Handle(mux, pattern, a.userinfo)
 	}
+	for _, pattern := range []string{
+		"OPTIONS /oauth2/token", "OPTIONS /oauth2/revoke", "OPTIONS /oauth2/userinfo",
+		"OPTIONS /authkit/{client_id}/oauth2/token", "OPTIONS /authkit/{client_id}/oauth2/revoke", "OPTIONS /authkit/{client_id}/oauth2/userinfo",
+	} {
+		s.Handle(mux, pattern, a.preflight)
+	}
 	for _, pattern := range []string{"GET /oauth2/jwks", "GET /authkit/{client_id}/oauth2/jwks"} {
 		s.Handle(mux, pattern, a.jwks)
 	}
@@ -77,6 +83,50 @@ func (a *API) Mount(mux *http.ServeMux) {
 	} {
 		s.Handle(mux, pattern, a.metadata)
 	}
+}
+
+// preflight lets a browser ask for tokens, and with them, from the pages of the
+// environment. At the root, where no environment is named, an origin of any
+// passes; the answer to the request itself is held to the one environment.
+func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
+	origin, ctx := r.Header.Get("Origin"), r.Context()
+	known, err := false, error(nil)
+	if clientID := r.PathValue("client_id"); clientID == "" {
+		known, err = a.DB.OriginKnown(ctx, origin)
+	} else {
+		var e *store.Env
+		if e, err = a.DB.EnvByClientID(ctx, clientID); err == nil {
+			known, err = e.AllowsOrigin(ctx, origin)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	if known {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Headers", "authorization, content-type")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// allowOrigin lets the pages of the environment's origins read an answer;
+// nobody else's.
+func allowOrigin(w http.ResponseWriter, r *http.Request, e *store.Env) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	allowed, err := e.AllowsOrigin(r.Context(), origin)
+	if err == nil && allowed {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Add("Vary", "Origin")
+	}
+	return err
 }
 
 // startDevice begins the device flow of an environment itself.

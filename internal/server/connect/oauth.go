@@ -114,21 +114,10 @@ func (a *API) client(w http.ResponseWriter, r *http.Request, q request) (*store.
 	if of := r.PathValue("client_id"); of != "" && of != e.ClientID {
 		return nil, app, errClient
 	}
-	if err := a.Auth.CheckClient(r.Context(), e, app, q.secret); err != nil {
+	if err := allowOrigin(w, r, e); err != nil { // a refusal can be read too
 		return nil, app, err
 	}
-	// Pages of the environment's origins may read the answer; nobody else's.
-	if origin := r.Header.Get("Origin"); origin != "" {
-		allowed, err := e.AllowsOrigin(r.Context(), origin)
-		if err != nil {
-			return nil, app, err
-		}
-		if allowed {
-			w.Header().Set("Access-Control-Allow-Origin", origin)
-			w.Header().Add("Vary", "Origin")
-		}
-	}
-	return e, app, nil
+	return e, app, a.Auth.CheckClient(r.Context(), e, app, q.secret)
 }
 
 // tokenOrPlatform serves POST /oauth2/token, which the Platform API has too: the
@@ -330,6 +319,9 @@ func (a *API) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := allowOrigin(w, r, e); err != nil { // a refusal can be read too
+		return err
+	}
 	in, err := a.Auth.Introspect(r.Context(), e, text)
 	if err != nil {
 		return err
@@ -346,12 +338,6 @@ func (a *API) userinfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
-	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		if allowed, err := e.AllowsOrigin(r.Context(), origin); err == nil && allowed {
-			w.Header().Set("Access-Control-Allow-Origin", origin)
-			w.Header().Add("Vary", "Origin")
-		}
 	}
 	return route.JSON(w, http.StatusOK, auth.UserClaims(u, in.Session.Scopes))
 }

@@ -67,7 +67,7 @@ func (p *Pages) enroll(w http.ResponseWriter, r *http.Request) error {
 	case err == nil, f.Code == "factor_exists": // enrolled in another tab: that factor is asked for
 		return p.advance(w, r, e, flow, u, flow.Pending)
 	case f.Code == "invalid_one_time_code":
-		page.CodeError = "The code is not right. Check that your device's clock is."
+		page.CodeError = "The code is not right. Check the clock of your device, then try the next code."
 		return web.Write(w, http.StatusUnprocessableEntity, page, flow.RedirectURI)
 	}
 	return err

@@ -25,12 +25,12 @@ type Routes struct {
 	db      *store.DB
 	limits  limit.Set
 	surface route.Surface
-	repeats *repeats
+	repeats Repeats
 }
 
 // On returns the Routes of a surface on mux.
 func On(mux *http.ServeMux, db *store.DB, log *slog.Logger, limits limit.Set) *Routes {
-	return &Routes{mux: mux, db: db, limits: limits, surface: route.Surface{Log: log, Answer: Answer}, repeats: &repeats{}}
+	return &Routes{mux: mux, db: db, limits: limits, surface: route.Surface{Log: log, Answer: Answer}}
 }
 
 // Public registers a call that needs no API key.
@@ -46,7 +46,7 @@ func (o *Routes) Handle(pattern string, h Handler) {
 		if err := o.limited(e, r); err != nil {
 			return err
 		}
-		return o.repeats.handle(h, e, w, r)
+		return o.repeats.Do(h, e, store.AnswersKept, w, r)
 	})
 }
 

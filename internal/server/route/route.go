@@ -95,17 +95,31 @@ func Status(k fault.Kind) int {
 
 // JSON answers with v. HTML characters stay as they are, as WorkOS sends them.
 func JSON(w http.ResponseWriter, status int, v any) error {
+	body, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	return Encoded(w, status, body)
+}
+
+// Encode returns v as JSON answers hold it.
+func Encode(v any) ([]byte, error) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
+	err := enc.Encode(v)
+	return body.Bytes(), err
+}
+
+var jsonType = []string{"application/json"}
+
+// Encoded answers with what Encode returned.
+func Encoded(w http.ResponseWriter, status int, body []byte) error {
 	// With its length known an answer of any size is one piece, not chunks.
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	h := w.Header()
+	h["Content-Type"], h["Content-Length"] = jsonType, []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, err := w.Write(body.Bytes())
+	_, err := w.Write(body)
 	return err
 }
 
@@ -178,7 +192,7 @@ func RequestID(ctx context.Context) string {
 func WithRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := "req_" + identity.NewULID()
-		w.Header().Set("X-Request-ID", id)
+		w.Header()["X-Request-Id"] = []string{id}
 		ctx := identity.WithClient(r.Context(), identity.Client{IPAddress: ClientIP(r), UserAgent: r.UserAgent()})
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, requestIDKey, id)))
 	})

@@ -1,0 +1,4 @@
+import * as sdk from "@workos-inc/node";
+import { resourceSuite } from "./clients/resources.js";
+
+resourceSuite(sdk, "8.13");
