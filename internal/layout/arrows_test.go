@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"server/platform":      {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":        {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
 	"server/control":       {"server/route", "convex", "berth", "claim", "store", "auth", "identity", "deployment", "host"}, // host for the key of a branch's claim
-	"server/syncws":        {"deployment", "deployment/instance", "deployment/database"}, // subscriptions of Convex clients
+	"server/syncws":        {"deployment", "deployment/instance", "deployment/database"},                                    // subscriptions of Convex clients
 	"server/deploy": {
 		"server/route", "server/syncws", "convex", "berth", "deployment", "store",
 		"deployment/instance", "deployment/runtime", "deployment/database", "deployment/value",
