@@ -52,6 +52,7 @@ const newestNode = path.resolve("newest/node_modules/.bin/node");
 const suites = [
   [process.execPath, readdirSync(".").filter((name) => name.endsWith(".test.js"))],
   [newestNode, readdirSync("newest").filter((name) => name.endsWith(".test.js")).map((name) => `newest/${name}`)],
+  [process.execPath, readdirSync("convex").filter((name) => name.endsWith(".test.js")).map((name) => `convex/${name}`)],
 ];
 
 const asked = process.argv.slice(2);

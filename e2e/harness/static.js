@@ -5,8 +5,8 @@ import path from "node:path";
 
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json" };
 
-/** Starts the server. settings is what /settings.json answers; it may be set later. */
-export async function serveStatic(folder) {
+/** Starts the server, on a free port unless one is given. settings is what /settings.json answers; it may be set later. */
+export async function serveStatic(folder, port = 0) {
   const site = { settings: {} };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
@@ -23,7 +23,7 @@ export async function serveStatic(folder) {
       response.writeHead(404).end();
     }
   });
-  await new Promise((resolve, reject) => server.once("error", reject).listen(0, "localhost", resolve));
+  await new Promise((resolve, reject) => server.once("error", reject).listen(port, "localhost", resolve));
   site.origin = `http://localhost:${server.address().port}`;
   site.stop = () => {
     server.closeAllConnections();

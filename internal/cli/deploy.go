@@ -165,7 +165,7 @@ func (o *deployOptions) runBuild(ctx context.Context, view *applyView, s *sessio
 	}
 	out := o.env.Output()
 	out.Step("running %s", strings.Join(o.command, " "))
-	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
+	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, append(vars, s.toolVariables(ctx)...))
 	if o.env.JSON() {
 		cmd.Stdout = o.env.Stderr // stdout is for the result
 	}

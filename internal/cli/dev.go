@@ -119,7 +119,7 @@ func (o *devOptions) run(ctx context.Context, s *session, done *provision.Outcom
 	}
 	out := o.env.Output()
 	out.Step("running %s", strings.Join(o.command, " "))
-	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, vars)
+	cmd := childCommand(ctx, o.env, s.app.WebDir, o.command, append(vars, s.toolVariables(ctx)...))
 	if o.env.JSON() {
 		cmd.Stdout = o.env.Stderr // stdout is for the result
 	}

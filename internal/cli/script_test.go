@@ -47,6 +47,9 @@ func TestMain(m *testing.M) {
 //	post PATH JSON                 send it to the server with the API key in .env.local
 //	app-state FOLDER TO            names, modes and hashes of the files in FOLDER
 //	server-state TO                hashes of what the script's server holds
+//	write-var NAME FILE            write a variable's value into a file
+//	split-env FILE                 credentials of an .env.local as GIVEN_CLIENT, GIVEN_KEY and key.txt
+//	convex-start [write-only]      start a stand-in for Convex; sets CONVEX_PROVISION_HOST
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -65,6 +68,9 @@ func TestScripts(t *testing.T) {
 			"post":         cmdPost,
 			"app-state":    cmdAppState,
 			"server-state": cmdServerState,
+			"convex-start": cmdConvexStart,
+			"write-var":    cmdWriteVar,
+			"split-env":    cmdSplitEnv,
 		},
 	})
 }

@@ -26,6 +26,7 @@ type serveOptions struct {
 	env       *Env
 	addr      string // "" when the person gave none
 	publicURL string
+	domain    string // of embedded deployments
 	quiet     bool
 	verbose   bool
 	detach    bool
@@ -52,6 +53,7 @@ berth serve --addr :8080 --public-url https://auth.example.com	for a team, behin
 	f.SortFlags = false
 	f.StringVar(&o.addr, "addr", "", "where to listen `HOST:PORT` (default: "+defaultAddr+", or the port of last time)")
 	f.StringVar(&o.publicURL, "public-url", "", "address under which clients reach the server `URL`")
+	f.StringVar(&o.domain, "deployment-domain", "", "domain whose subdomains lead here: deployments are NAME.`DOMAIN` instead of ports of this machine")
 	f.BoolVar(&o.detach, "detach", false, "run in the background, with a log file in the data folder")
 	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "network of a reverse proxy whose X-Forwarded-For is believed `CIDR`; repeatable")
 	o.mail.register(f)
@@ -223,7 +225,7 @@ func (o *serveOptions) openAt(ctx context.Context, dir, addr string, before serv
 	}
 	for deadline := o.env.Now().Add(handOver); ; {
 		s, err := server.New(ctx, server.Config{
-			DataDir: dir, Addr: addr, PublicURL: o.publicURL, Version: o.env.Version,
+			DataDir: dir, Addr: addr, PublicURL: o.publicURL, DeploymentDomain: o.domain, Version: o.env.Version,
 			GitHubSecret: secret.String(o.env.get(githubVar)), Log: o.logger(),
 			Limits: limits, TrustedProxies: proxies, SMTP: smtp,
 		})
@@ -273,7 +275,7 @@ const trimEvery = time.Minute
 // editor and a browser. Most of what it ever holds are the password hashes of
 // the moment, some 20 MB each for a tenth of a second, and the runtime alone
 // returns such peaks to the system only after minutes. The heap target stays
-// Go's own: half of it was a megabyte or two less, and cost a refresh a twentieth.
+// Go's own: an idle server is small with it too (docs/performance.md).
 func trimMemory() (stop func()) {
 	debug.FreeOSMemory() // what opening the database and its migrations left
 	done := make(chan struct{})

@@ -41,7 +41,8 @@ type Access struct {
 }
 
 // FindServer returns the server to use: the one of --server or BERTH_SERVER,
-// with BERTH_TOKEN, else the one that runs on the data folder. Without either
+// with BERTH_TOKEN or the token of berth login, else the one that runs on the
+// data folder. Without either
 // the error has kind NotFound and code no_server.
 func (e *Env) FindServer(ctx context.Context) (Access, error) {
 	at, from := e.Server()
@@ -60,6 +61,13 @@ func (e *Env) FindServer(ctx context.Context) (Access, error) {
 	case at != "":
 		if local.URL == at {
 			a.Token = secret.String(local.Token)
+		}
+		if a.Token == "" {
+			stored, err := e.readLogins()
+			if err != nil {
+				return a, err
+			}
+			a.Token = stored.Servers[at].Token.Secret()
 		}
 		return a, nil
 	}

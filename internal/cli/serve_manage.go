@@ -21,6 +21,9 @@ func runDetached(ctx context.Context, o *serveOptions, dir string) error {
 	if o.publicURL != "" {
 		args = append(args, "--public-url", o.publicURL)
 	}
+	if o.domain != "" {
+		args = append(args, "--deployment-domain", o.domain)
+	}
 	if o.verbose {
 		args = append(args, "--verbose")
 	}

@@ -40,6 +40,7 @@ type targetFlags struct {
 	readOnly      bool                          // the command writes nothing by its nature, as plan and status
 	noPort        bool                          // the command has nothing to do with the web server's port
 	anyKey        bool                          // the command only looks, so a key of the wrong kind is shown and not refused
+	given         *provision.Given              // credentials that the command was given itself; nil: those of variables and files
 	accept        func(provision.Request) error // what the command is not for; nil takes everything
 	reads, writes atomic.Int64                  // calls made, by kind
 }
@@ -256,6 +257,9 @@ func (t *targetFlags) connect(ctx context.Context, app *project.App, r provision
 	if found != nil {
 		p.Given = found.Given()
 	}
+	if t.given != nil {
+		p.Given = t.given
+	}
 	if err := provision.CheckKeys(r, p.Given); err != nil && !t.anyKey {
 		return nil, none, err
 	}
@@ -324,9 +328,18 @@ func (t *targetFlags) localServer(ctx context.Context, dir string, start bool, p
 		if p.Token == "" && err == nil && local.URL == p.Server {
 			p.Token = secret.String(local.Token)
 		}
+		if p.Token == "" {
+			stored, err := t.env.readLogins()
+			if err != nil {
+				return err
+			}
+			p.Token = stored.Servers[p.Server].Token.Secret()
+		}
 		return nil
 	}
-	if p.Given != nil || p.PlatformID != "" {
+	// Credentials that a command was given itself are to be found by later runs, so
+	// they go to the server that those would use.
+	if p.Given != nil && t.given == nil || p.PlatformID != "" {
 		return nil
 	}
 	if err == nil && server.Healthy(ctx, local.URL) {

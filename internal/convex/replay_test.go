@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"testing"
@@ -27,6 +28,7 @@ type exchange struct {
 		Path    string            `json:"path"`
 		Headers map[string]string `json:"headers"`
 		JSON    json.RawMessage   `json:"json"`
+		Text    string            `json:"text"` // a form
 	} `json:"request"`
 	Response struct {
 		Status int             `json:"status"`
@@ -34,7 +36,7 @@ type exchange struct {
 	} `json:"response"`
 }
 
-var placeholder = regexp.MustCompile(`\{deployment:[^}]*\}`)
+var placeholder = regexp.MustCompile(`\{deployment:[^}]*\}|\{oidc\}`)
 
 // replay serves the exchanges of a transcript whose path is among paths, in
 // their order, and fails on every other request and on those that never came.
@@ -49,10 +51,11 @@ func replay(t *testing.T, file string, paths ...string) *httptest.Server {
 		t.Fatal(err)
 	}
 	var queue []exchange
+	taken := map[int]bool{} // a path that is named twice stands for its next exchange
 	for _, path := range paths {
-		for _, x := range transcript.Exchanges {
-			if x.Kind == "http" && x.Request.Path == path {
-				queue = append(queue, x)
+		for i, x := range transcript.Exchanges {
+			if x.Kind == "http" && x.Request.Path == path && !taken[i] {
+				queue, taken[i] = append(queue, x), true
 				break
 			}
 		}
@@ -69,8 +72,8 @@ func replay(t *testing.T, file string, paths ...string) *httptest.Server {
 		}
 		x := queue[0]
 		queue = queue[1:]
-		if r.Method != x.Request.Method || r.URL.Path != x.Request.Path {
-			t.Errorf("request %s %s, want %s %s", r.Method, r.URL.Path, x.Request.Method, x.Request.Path)
+		if want, err := url.Parse(x.Request.Path); err != nil || r.Method != x.Request.Method || r.URL.Path != want.Path || !cmp.Equal(r.URL.Query(), want.Query()) {
+			t.Errorf("request %s %s, want %s %s", r.Method, r.URL, x.Request.Method, x.Request.Path)
 		}
 		for _, name := range []string{"authorization", "convex-client"} {
 			if got := r.Header.Get(name); got != x.Request.Headers[name] {
@@ -81,7 +84,13 @@ func replay(t *testing.T, file string, paths ...string) *httptest.Server {
 		if err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff(decoded(t, x.Request.JSON), decoded(t, body)); diff != "" {
+		if x.Request.Text != "" {
+			got, gotErr := url.ParseQuery(string(body))
+			want, wantErr := url.ParseQuery(x.Request.Text)
+			if diff := cmp.Diff(want, got); diff != "" || gotErr != nil || wantErr != nil {
+				t.Errorf("form of %s (-want +got):\n%s", r.URL.Path, diff)
+			}
+		} else if diff := cmp.Diff(decoded(t, x.Request.JSON), decoded(t, body)); diff != "" {
 			t.Errorf("body of %s (-want +got):\n%s", r.URL.Path, diff)
 		}
 		w.Header().Set("Content-Type", "application/json")

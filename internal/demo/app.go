@@ -79,6 +79,7 @@ type session struct {
 // the API itself. Checking it is the backend's work.
 type tokenClaims struct {
 	Issuer    string `json:"iss"`
+	Subject   string `json:"sub"`
 	SessionID string `json:"sid"`
 	Expires   int64  `json:"exp"` // seconds since 1970
 }

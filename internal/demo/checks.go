@@ -82,10 +82,17 @@ func (s *show) checkTokens(ctx context.Context) (string, error) {
 		if !d.Accepted {
 			return fault.New(fault.Denied, "its backend %s refuses the token: %s, %s", p.backend, d.Code, d.Message)
 		}
-		p.row.Backend.OK, p.row.Backend.Detail = true, "accepts the token"
+		user, err := p.seen(ctx, p.token)
+		if err != nil {
+			return err
+		}
+		if user != claims.Subject {
+			return fault.New(fault.Conflict, "its function saw %s, and the token is of %s", user, claims.Subject)
+		}
+		p.row.Backend.OK, p.row.Backend.User, p.row.Backend.Detail = true, user, "its function saw "+user
 		return nil
 	})
-	return fmt.Sprintf("%d backends accept", len(s.shops)), err
+	return fmt.Sprintf("%d functions saw their user", len(s.shops)), err
 }
 
 // checkIsolation shows that deployments know neither each other's users nor
@@ -116,6 +123,9 @@ func (s *show) checkIsolation(ctx context.Context) (string, error) {
 			}
 			if d.Accepted {
 				return "", fault.New(fault.Conflict, "the backend of %s accepts a token of %s", to.row.Deployment, from.row.Deployment)
+			}
+			if user, err := to.seen(ctx, from.token); fault.Code(err) != d.Code {
+				return "", fault.Wrap(err, fault.Conflict, "the function of %s was called with a token of %s and saw %q", to.row.Deployment, from.row.Deployment, user)
 			}
 			if from == a && to == b {
 				is.Code, is.Message = d.Code, d.Message

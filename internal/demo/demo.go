@@ -85,7 +85,8 @@ type show struct {
 	network *Network
 	server  *background
 	berth   *berth.Client
-	base    string   // URL of the server
+	base    string // URL of the server
+	token   secret.String
 	auth    []string // variables that lead the commands to the server
 	shops   []*shop  // dev, previews, production
 	result  *Result
@@ -102,6 +103,7 @@ type shop struct {
 	origins  []string // at which reviewers open it, the stable one first
 	settings Settings
 	backend  string // name of the backend deployment
+	origin   string // of its functions
 	email    string
 	password secret.String
 	token    secret.String
@@ -241,8 +243,9 @@ func (s *show) steps() []step {
 		{"berth deploy: three preview branches at the same moment", s.deployPreviews},
 		{"berth deploy: production", s.deployProduction},
 		{"berth users create: a test user in each, its own", s.createUsers},
+		{"push a function to each backend", s.pushFunctions},
 		{"sign in through the hosted page and callback, on every host", s.signInEverywhere},
-		{"show each token to its backend", s.checkTokens},
+		{"call each backend's function with the user's token", s.checkTokens},
 		{"take users and tokens to deployments that are not theirs", s.checkIsolation},
 		{"sign out", s.signOutEverywhere},
 		{"delete branch " + dead + ", then berth prune", s.prune},

@@ -42,6 +42,7 @@ type Row struct {
 type Verdict struct {
 	OK     bool   `json:"ok"`
 	Name   string `json:"name,omitempty"` // of the backend deployment
+	User   string `json:"user,omitempty"` // whom its function saw
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -95,7 +96,7 @@ func (r *Result) Table() [][]string {
 	var rows [][]string
 	for _, d := range r.Deployments {
 		for i, u := range d.URLs {
-			row := []string{d.Deployment, shortID(d.ClientID), hostOf(u), word(d.Session.OK, "ok"), word(d.Token.OK, "valid"), word(d.Backend.OK, "accepts"), hostOf(d.SignOut)}
+			row := []string{d.Deployment, shortID(d.ClientID), hostOf(u), word(d.Session.OK, "ok"), word(d.Token.OK, "valid"), word(d.Backend.OK, "saw "+shortID(d.Backend.User)), hostOf(d.SignOut)}
 			if i > 0 {
 				row[0], row[1] = "", ""
 			}

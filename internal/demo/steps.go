@@ -37,6 +37,7 @@ func (s *show) startServer(ctx context.Context) (string, error) {
 			s.base = local.URL
 			token := secret.String(local.Token)
 			s.shell.hide(token)
+			s.token = token
 			s.berth = berth.New(local.URL, token)
 			s.auth = []string{"BERTH_SERVER=" + local.URL, "BERTH_TOKEN=" + token.Reveal(), "BERTH_DATA=" + s.path("home", "berth")}
 			if _, err = s.berth.Me(ctx); err == nil {

@@ -30,6 +30,8 @@ const (
 	PrefixDeployment  = "deployment"
 	PrefixProject     = "project"
 	PrefixCredential  = "credential"
+	PrefixPerson      = "person"
+	PrefixAccessKey   = "access_key"
 	PrefixAuditEvent  = "audit_event"
 )
 
@@ -54,8 +56,11 @@ type Team struct {
 	Name       string
 	Slug       string // lower case, unique on the server; Convex's team slug
 	AdminEmail string
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	Number     int64 // what Convex's tools call it
+	// Disconnected says that deployments of the team get no auth environment.
+	Disconnected bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 // Environment is one isolated AuthKit environment.

@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 		"server/authkit", "server/platform", "server/hosted", "server/control",
 		"server/deploy", "server/dashboard", "server/berthapi", "server/route", "server/keyed", "server/webhook", "server/connect",
 		"server/authorization", "server/apikeys", "server/flags", "server/widgets",
-		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "limit", "workos", "server/sso", "upstream",
+		"web", "auth", "store", "token", "mail", "identity", "claim", "deployment", "deployment/instance", "limit", "workos", "server/sso", "upstream",
 	},
 	"server/route":         {"identity", "limit"},                                    // handlers, errors and bodies: what the surfaces share
 	"server/keyed":         {"workos", "server/route", "store", "identity", "limit"}, // calls with an API key, error shapes, lists
@@ -46,10 +46,14 @@ var arrows = map[string][]string{
 	"server/connect":       {"workos", "server/keyed", "server/route", "auth", "store", "identity", "limit"},
 	"server/platform":      {"workos", "server/route", "auth", "store", "identity"},
 	"server/hosted":        {"server/route", "web", "auth", "store", "claim", "identity", "limit"},
-	"server/control":       {"server/route", "convex", "berth", "claim", "store"},
-	"server/deploy":        {"server/route", "convex", "berth", "deployment", "store"},
-	"server/dashboard":     {"server/route", "web", "auth", "store", "claim", "identity"},
-	"server/berthapi":      {"server/route", "berth", "claim", "auth", "store", "identity"},
+	"server/control":       {"server/route", "convex", "berth", "claim", "store", "auth", "identity", "deployment", "host"}, // host for the key of a branch's claim
+	"server/syncws":        {"deployment", "deployment/instance", "deployment/database"},                                    // subscriptions of Convex clients
+	"server/deploy": {
+		"server/route", "server/syncws", "convex", "berth", "deployment", "store",
+		"deployment/instance", "deployment/runtime", "deployment/database", "deployment/value",
+	},
+	"server/dashboard": {"server/route", "web", "auth", "store", "claim", "identity"},
+	"server/berthapi":  {"server/route", "berth", "claim", "auth", "store", "identity"},
 
 	"server/webhook": {"workos", "store", "identity"}, // sends what the store queues
 
@@ -57,11 +61,15 @@ var arrows = map[string][]string{
 	"server/sso": {"workos", "server/keyed", "server/route", "server/hosted", "upstream", "web", "auth", "store", "identity", "limit"},
 
 	"auth":       {"store", "token", "mail", "identity"},
-	"store":      {"identity", "claim"},
+	"store":      {"identity", "claim", "deployment/database", "deployment/value"},
 	"token":      {"identity", "claim"},
 	"deployment": {"identity", "convex"},
 
-	"upstream": {"identity"}, // speaks OpenID Connect to identity providers
+	"deployment/value":    {},
+	"deployment/runtime":  {"deployment/value"},
+	"deployment/database": {"deployment/value"},
+	"deployment/instance": {"deployment", "deployment/value", "deployment/runtime", "deployment/database", "claim", "store"},
+	"upstream":            {"identity"}, // speaks OpenID Connect to identity providers
 
 	"limit":    {},
 	"identity": {},

@@ -30,6 +30,7 @@ type Backend struct {
 	Embedded   bool               // it lives on the Berth server
 	Name       string             // deployment name, "" when it is not known
 	Deployment *convex.Deployment // nil: it does not exist yet, or nobody said which it is
+	Key        secret.String      // what Deployment presents
 	Why        string             // why Deployment is nil
 	open       func(ctx context.Context) (*Backend, error)
 }
@@ -52,7 +53,17 @@ func (c *Connection) deployment(name, url string, key secret.String, embedded bo
 	if embedded {
 		title = "embedded deployment " + name
 	}
-	return &Backend{Title: title, Embedded: embedded, Name: name, Deployment: d}, nil
+	return &Backend{Title: title, Embedded: embedded, Name: name, Deployment: d, Key: key}, nil
+}
+
+// HasServer reports whether the connection has a Berth server, which may hold
+// deployments, and not only a ledger.
+func (c *Connection) HasServer() bool { return c.serverURL != "" }
+
+// Backend finds the deployment of a request without making one; [Backend.Open]
+// makes it.
+func (c *Connection) Backend(ctx context.Context, r Request) (*Backend, error) {
+	return c.backend(ctx, r)
 }
 
 // backend finds the deployment of a request without making one.

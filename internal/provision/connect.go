@@ -193,6 +193,27 @@ func (c *Connection) with(ctx context.Context, g *Given) (*Connection, error) {
 	return &out, nil
 }
 
+// linked returns a connection to the environment that a person gave to a claim
+// and that lives elsewhere than this connection's own: its key is in the ledger,
+// so later runs need no variables.
+func (c *Connection) linked(ctx context.Context, g *claim.Grant) (*Connection, error) {
+	if c.Given != nil || g == nil || g.Placement.Owned || !g.Placement.Bound() || g.Placement.APIBase == "" || g.Placement.APIBase == c.APIBase {
+		return c, nil
+	}
+	if c.Embedded { // the server may have moved to another address
+		if known, err := c.onServer(ctx, g.Placement.ClientID); known || err != nil {
+			return c, err
+		}
+	}
+	out := *c
+	out.Given = &Given{ClientID: g.Placement.ClientID, APIKey: g.APIKey, From: "the ledger"}
+	out.From, out.APIBase, out.Title, out.Embedded, out.Platform, out.TeamID = "", g.Placement.APIBase, g.Placement.APIBase, false, nil, ""
+	if out.APIBase == workos.DefaultBase {
+		out.Title = "WorkOS"
+	}
+	return &out, nil
+}
+
 // inProcess carries requests to a handler without a network.
 type inProcess struct{ handler http.Handler }
 

@@ -76,6 +76,9 @@ func (p *Prepared) findPlacement(ctx context.Context) error {
 		return err
 	}
 	p.grant = grant
+	if c, err = c.linked(ctx, grant); err != nil {
+		return err
+	}
 	if c, err = c.adopt(ctx, r, grant); err != nil {
 		return err
 	}

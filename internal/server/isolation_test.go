@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,6 +44,7 @@ type tenant struct {
 	admin      string
 	claim      *claim.Grant
 	circle     circle
+	crew       crew
 	bridge     bridge
 	belongings belongings
 	connected  connected
@@ -130,6 +132,7 @@ func newTenant(t testing.TB, s *server.Server) *tenant {
 		vars["SECRET"] = mark
 		return vars, nil
 	}))
+	v.crew = newCrew(t, s, v)
 	return v
 }
 
@@ -149,6 +152,8 @@ func call(t testing.TB, s *server.Server, method, path, credential string, send 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	switch {
+	case strings.HasPrefix(credential, "Bearer "):
+		req.Header.Set("Authorization", credential)
 	case strings.Contains(credential, "|"):
 		req.Header.Set("Authorization", "Convex "+credential)
 	case credential != "":
@@ -474,8 +479,10 @@ func tryRoute(t *testing.T, s *server.Server, p string, r row) {
 	if r.public != nil {
 		allowed = strings.Join(r.public(b), "\n")
 	}
-	for name, credential := range map[string]string{"nothing": "", "API key": a.apiKey, "team token": a.token, "platform token": a.plat, "admin key": a.admin, "refresh token": a.refresh,
-		"its own admin key with the other's name": strings.ReplaceAll(a.admin, a.deployment.Name, b.deployment.Name)} {
+	credentials := map[string]string{"nothing": "", "API key": a.apiKey, "team token": a.token, "platform token": a.plat, "admin key": a.admin, "refresh token": a.refresh,
+		"its own admin key with the other's name": strings.ReplaceAll(a.admin, a.deployment.Name, b.deployment.Name)}
+	maps.Copy(credentials, a.crew.credentials())
+	for name, credential := range credentials {
 		for _, try := range tries {
 			status, answer := call(t, s, method, r.path(b), credential, try)
 			if status >= 500 {
@@ -494,7 +501,7 @@ func tryRoute(t *testing.T, s *server.Server, p string, r row) {
 					t.Errorf("%s with %s of A shows %q of B:\n%s", p, name, text, answer)
 				}
 			}
-			for _, secret := range []string{b.apiKey, b.refresh, b.admin, b.token, b.plat, b.belongings.value, b.pending, b.reset.Code, b.connected.secret, password} {
+			for _, secret := range append(b.crew.secrets, b.apiKey, b.refresh, b.admin, b.token, b.plat, b.belongings.value, b.pending, b.reset.Code, b.connected.secret, password) {
 				if strings.Contains(answer, secret) {
 					t.Errorf("%s with %s of A shows a secret of B", p, name)
 				}

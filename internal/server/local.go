@@ -70,6 +70,11 @@ func (s *Server) Announce(ctx context.Context) (Local, error) {
 	} else if err != nil {
 		return l, err
 	}
+	// Where members sign in is made now, so that its pages are there before the
+	// first of them comes.
+	if _, _, err := s.db.MembersEnvironment(ctx, s.mailer != nil); err != nil {
+		return l, err
+	}
 	l.URL, l.PID, l.Team = s.base, os.Getpid(), t.Slug
 	data, err := json.Marshal(l)
 	if err != nil {

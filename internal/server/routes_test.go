@@ -20,13 +20,14 @@ var computed = []string{"web.StylesheetPath", "web.IconPath"}
 
 // mounted returns the patterns of all routes, read from the source of the
 // surfaces: every string literal of the form "METHOD /path". A pattern that is
-// put together in another way than the known ones fails the test.
+// put together in another way than the known ones fails the test. The routes of
+// the deployments' own origins are tried in package deploy.
 func mounted(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	files := token.NewFileSet()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == filepath.Join("deploy", "routes.go") {
 			return err
 		}
 		f, err := parser.ParseFile(files, path, nil, 0)

@@ -13,8 +13,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 
 	"github.com/berthdev/berth/internal/auth"
 	"github.com/berthdev/berth/internal/deployment"
+	"github.com/berthdev/berth/internal/deployment/instance"
 	"github.com/berthdev/berth/internal/fault"
 	"github.com/berthdev/berth/internal/limit"
 	"github.com/berthdev/berth/internal/secret"
@@ -46,14 +49,18 @@ import (
 
 // Config is everything a server is made from.
 type Config struct {
-	DataDir      string // holds berth.db, its key and server.json
-	Addr         string // host:port to listen on; port 0 takes a free one
-	PublicURL    string // origin under which clients reach the server; default: http://<listener>
-	Version      string
-	GitHubSecret secret.String   // authenticates branch events
-	SMTP         SMTP            // sends mail of production environments; zero: they have no sign-up
-	Mailer       auth.Mailer     // instead of SMTP
-	Hash         auth.HashParams // zero: auth.DefaultHashParams
+	DataDir   string // holds berth.db, its key and server.json
+	Addr      string // host:port to listen on; port 0 takes a free one
+	PublicURL string // origin under which clients reach the server; default: http://<listener>
+	Version   string
+	// DeploymentDomain is where embedded deployments have host names, NAME.DOMAIN
+	// and NAME.site.DOMAIN, that lead to this server. Without one they have ports
+	// of this machine.
+	DeploymentDomain string
+	GitHubSecret     secret.String   // authenticates branch events
+	SMTP             SMTP            // sends mail of production environments; zero: they have no sign-up
+	Mailer           auth.Mailer     // instead of SMTP
+	Hash             auth.HashParams // zero: auth.DefaultHashParams
 	// Limits are the rates that callers are held to. Nil: limit.Documented();
 	// &limit.Rules{} turns all of them off.
 	Limits *limit.Rules
@@ -77,6 +84,9 @@ type Server struct {
 	keys     *auth.Keyring
 	api      *berthapi.API
 	hooks    *webhook.Sender
+	origins  *deploy.Origins
+	surface  *deploy.Surface
+	registry *instance.Registry
 	mailer   auth.Mailer                 // nil: production sends no mail
 	mailing  func(context.Context) error // delivers what mailer took
 	listener net.Listener
@@ -94,6 +104,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := checkPublicURL(cfg.PublicURL); err != nil {
+		return nil, err
+	}
+	if err := checkDomain(cfg.DeploymentDomain); err != nil {
 		return nil, err
 	}
 	mailer, mailing, err := cfg.mailer(ctx)
@@ -127,6 +140,15 @@ func checkPublicURL(raw string) error {
 		return fault.New(fault.Invalid, "the public URL %q is not an origin", raw).WithFix("give scheme and host only, such as https://auth.example.com")
 	}
 	return nil
+}
+
+var domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+func checkDomain(name string) error {
+	if name == "" || len(name) <= 200 && domainName.MatchString(name) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "the deployment domain %q is not a host name", name).WithFix("give a name only, such as convex.example.com")
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -174,7 +196,7 @@ func (s *Server) handler() http.Handler {
 	}
 	limits := limit.NewSet(rules, s.db.Now)
 	fetch := &deployment.Fetcher{Resolve: deploy.Resolve(mux, baseURL)}
-	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret}
+	s.api = &berthapi.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Version: s.cfg.Version, GitHubSecret: s.cfg.GitHubSecret, MailIsSent: s.mailer != nil}
 
 	(&authkit.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, CheckTarget: s.hooks.CheckTarget, Limits: limits}).Mount(mux)
 	pages := &hosted.Pages{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Local: s.servesThisMachine, Limits: limits}
@@ -187,11 +209,25 @@ func (s *Server) handler() http.Handler {
 	teams := &platform.API{DB: s.db, Log: s.cfg.Log}
 	teams.Mount(mux)
 	(&connect.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, Limits: limits, Platform: teams.Token()}).Mount(mux)
-	(&control.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Gone: s.api.Gone}).Mount(mux)
-	(&deploy.API{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Fetch: fetch}).Mount(mux)
+	s.origins = &deploy.Origins{DB: s.db, Log: s.cfg.Log, BaseURL: baseURL, Domain: s.cfg.DeploymentDomain, Here: s.publishedHere}
+	s.registry = instance.NewRegistry(instance.Config{DB: s.db, Fetch: fetch, Log: s.cfg.Log, URLs: s.origins.URLs})
+	s.surface = &deploy.Surface{DB: s.db, Log: s.cfg.Log, Registry: s.registry, Version: s.cfg.Version}
+	s.origins.Handler = route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.surface.Handler())))
+	(&control.API{DB: s.db, Auth: service, Log: s.cfg.Log, BaseURL: baseURL, URL: s.origins.URL, MailIsSent: s.mailer != nil, Gone: s.api.Gone, Forget: s.forget}).Mount(mux)
+	(&deploy.API{DB: s.db, Log: s.cfg.Log, Origins: s.origins, Fetch: fetch, Changed: s.registry.Reload}).Mount(mux)
 	s.api.Mount(mux)
 	mux.Handle("/", s.root())
-	return route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, s.unserved(mux)))))
+	own := route.WithRequestID(fromProxy(s.cfg.TrustedProxies, s.recovered(s.limited(limits.Requests, s.unserved(mux)))))
+	return s.origins.Hosts(own)
+}
+
+// forget lets go of deployments that were deleted.
+func (s *Server) forget(ctx context.Context) error {
+	gone, err := s.origins.Reconcile(ctx)
+	for _, name := range gone {
+		s.registry.Forget(name)
+	}
+	return err
 }
 
 var noSniffing = []string{"nosniff"}
@@ -218,6 +254,14 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 // Run serves until ctx ends, then lets open requests finish and closes the
 // database.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.forget(ctx); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "the ports of the deployments are not all open", "err", err)
+	}
+	// Deployments stay until nobody is served any more.
+	living, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	var registry sync.WaitGroup
+	registry.Go(func() { _ = s.registry.Run(living) })
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -229,21 +273,29 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
+		s.surface.Stop(stop)
+		deployments := s.origins.Shutdown(stop)
 		if err := s.http.Shutdown(stop); err != nil {
-			return errors.Join(s.http.Close(), fmt.Errorf("stop: %w", err))
+			return errors.Join(s.http.Close(), deployments, fmt.Errorf("stop: %w", err))
 		}
-		return nil
+		return deployments
 	})
 	g.Go(func() error { return s.keys.Run(ctx) })
 	g.Go(func() error { return s.janitor(ctx) })
 	g.Go(func() error { return s.hooks.Run(ctx) })
 	g.Go(func() error { return s.mailing(ctx) })
 	err := g.Wait()
+	release()
+	registry.Wait()
 	return errors.Join(err, s.db.Close())
 }
 
 // Close releases the listener and the database of a server that never ran.
-func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.db.Close()) }
+func (s *Server) Close() error {
+	err := errors.Join(s.listener.Close(), s.origins.Shutdown(context.Background()))
+	s.registry.Close()
+	return errors.Join(err, s.db.Close())
+}
 
 // janitor releases claims whose time is over and sweeps what has expired.
 func (s *Server) janitor(ctx context.Context) error {
@@ -270,6 +322,12 @@ func (s *Server) clean(ctx context.Context) error {
 		if _, err := s.api.Reap(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := s.expirePreviews(ctx); err != nil {
+		return err
+	}
+	if err := s.forget(ctx); err != nil {
+		return err
 	}
 	if err := s.keys.Advance(ctx); err != nil {
 		return err

@@ -154,17 +154,19 @@ func TestRealProviders(t *testing.T) {
 		return func() { p.claims = func(c m) { c[name] = v } }
 	}
 	for name, spoil := range map[string]func(){
-		"another nonce":         claim("nonce", "AAAA"),
-		"no nonce":              func() { p.claims = func(c m) { delete(c, "nonce") } },
-		"another audience":      claim("aud", "somebody"),
-		"several audiences":     claim("aud", []string{"berth", "somebody"}),
-		"another party":         claim("azp", "somebody"),
-		"another issuer":        claim("iss", "https://evil.example"),
-		"expired":               claim("exp", time.Now().Add(-time.Hour).Unix()),
-		"no address":            func() { p.claims = func(c m) { delete(c, "email") } },
-		"another signature":     func() { p.forge = true },
-		"no ID token":           func() { p.token = func(w http.ResponseWriter) { answerJSON(w, m{"access_token": "x"}) } },
-		"a huge answer":         func() { p.token = func(w http.ResponseWriter) { answerJSON(w, m{"access_token": strings.Repeat("x", 3<<20)}) } },
+		"another nonce":     claim("nonce", "AAAA"),
+		"no nonce":          func() { p.claims = func(c m) { delete(c, "nonce") } },
+		"another audience":  claim("aud", "somebody"),
+		"several audiences": claim("aud", []string{"berth", "somebody"}),
+		"another party":     claim("azp", "somebody"),
+		"another issuer":    claim("iss", "https://evil.example"),
+		"expired":           claim("exp", time.Now().Add(-time.Hour).Unix()),
+		"no address":        func() { p.claims = func(c m) { delete(c, "email") } },
+		"another signature": func() { p.forge = true },
+		"no ID token":       func() { p.token = func(w http.ResponseWriter) { answerJSON(w, m{"access_token": "x"}) } },
+		"a huge answer": func() {
+			p.token = func(w http.ResponseWriter) { answerJSON(w, m{"access_token": strings.Repeat("x", 3<<20)}) }
+		},
 		"an error of its own":   func() { p.token = func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) } },
 		"an answer that is not": func() { p.token = func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>")) } },
 	} {

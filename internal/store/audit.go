@@ -21,6 +21,8 @@ const (
 	ByTeamToken ActorKind = "team_token" // or a Platform access token
 	ByAPIKey    ActorKind = "api_key"    // of an environment
 	ByServer    ActorKind = "server"     // clean-up: a lifetime that ended, a branch that was deleted
+	ByPerson    ActorKind = "person"     // a member, with an access token
+	ByDeployKey ActorKind = "deploy_key" // of a deployment or a project
 )
 
 // AuditEvent is one administrative act. It holds no secret.

@@ -298,32 +298,27 @@ func (e *Env) MemberAccess(ctx context.Context, organizationID, userID string) (
 	return &a, err
 }
 
-// memberPermissions selects a membership and its permissions, sorted, in one
-// read: every token of a session in an organization needs both.
-const memberPermissions = "SELECT " + membershipColumns + `, (SELECT json_group_array(slug) FROM (SELECT slug FROM permissions WHERE environment_id = $1
-	AND id IN (SELECT rp.permission_id FROM role_permissions rp WHERE rp.role_id IN (` + organizationRoles + `)) ORDER BY slug))
-	FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND user_id = $3 AND status = 'active'`
-
-// MemberPermissions is MemberAccess without the organization.
+// MemberPermissions is MemberAccess without the organization. It is two reads,
+// since in one SQLite tries every permission of the environment.
 func (e *Env) MemberPermissions(ctx context.Context, organizationID, userID string) (m identity.Membership, permissions []string, err error) {
-	var slugs string
-	m, err = scanMembership(scanMore{e.db.row(ctx, memberPermissions, e.ID, organizationID, userID), &slugs})
+	m, err = scanMembership(e.db.row(ctx, "SELECT "+membershipColumns+" FROM organization_memberships WHERE environment_id = $1 AND organization_id = $2 AND user_id = $3 AND status = 'active'",
+		e.ID, organizationID, userID))
 	if isNoRows(err) {
 		return m, nil, notMember(organizationID)
 	}
 	if err != nil {
 		return m, nil, err
 	}
-	return m, permissions, json.Unmarshal([]byte(slugs), &permissions)
+	permissions = []string{}
+	err = e.db.list(ctx, `SELECT slug FROM permissions WHERE environment_id = $1 AND id IN (SELECT rp.permission_id FROM organization_memberships
+		JOIN role_permissions rp ON rp.role_id IN (`+organizationRoles+`) WHERE organization_memberships.id = $2) ORDER BY slug`, func(s scanner) error {
+		var slug string
+		err := s.Scan(&slug)
+		permissions = append(permissions, slug)
+		return err
+	}, e.ID, m.ID)
+	return m, permissions, err
 }
-
-// scanMore scans one column after those that are asked for.
-type scanMore struct {
-	row  scanner
-	last any
-}
-
-func (s scanMore) Scan(dest ...any) error { return s.row.Scan(append(dest, s.last)...) }
 
 func notMember(organizationID string) error {
 	return fault.New(fault.NotFound, "The user is not an active member of the organization '%s'.", organizationID).WithCode("organization_membership_not_found")

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -13,8 +11,6 @@ import (
 
 	"github.com/berthdev/berth/internal/claim"
 	"github.com/berthdev/berth/internal/fault"
-	"github.com/berthdev/berth/internal/identity"
-	"github.com/berthdev/berth/internal/secret"
 )
 
 // Deployment is the record of one backend.
@@ -29,19 +25,26 @@ type Deployment struct {
 	Reference  string          // developer, branch or "prod"
 	AuthConfig string          // bundled source of auth.config, "" when none was pushed
 	Providers  json.RawMessage // evaluated providers, JSON array
+	UDFVersion string          // npm version of convex that pushed last
+	PersonID   string          // whose dev deployment it is, "" for nobody's
+	ExpiresAt  time.Time       // when a preview ends, zero for never
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+
+	// Actions are what the key that opened it may do, such as deployment:deploy;
+	// nil for everything. See May.
+	Actions []string `json:",omitempty"`
 }
 
-const deploymentSelect = `SELECT d.id, d.project_id, p.slug, p.team_id, t.slug, d.name, d.kind, d.reference, d.auth_config, d.providers, d.created_at, d.updated_at
+const deploymentSelect = `SELECT d.id, d.project_id, p.slug, p.team_id, t.slug, d.name, d.kind, d.reference, d.auth_config, d.providers, d.udf_version, coalesce(d.person_id, ''), d.expires_at, d.created_at, d.updated_at
 	FROM deployments d JOIN projects p ON p.id = d.project_id JOIN teams t ON t.id = p.team_id`
 
 func scanDeployment(s scanner) (Deployment, error) {
 	var d Deployment
 	var providers string
-	var created, updated int64
-	err := s.Scan(&d.ID, &d.ProjectID, &d.Project, &d.TeamID, &d.TeamSlug, &d.Name, &d.Kind, &d.Reference, &d.AuthConfig, &providers, &created, &updated)
-	d.Providers, d.CreatedAt, d.UpdatedAt = json.RawMessage(providers), fromMillis(created), fromMillis(updated)
+	var created, updated, expires int64
+	err := s.Scan(&d.ID, &d.ProjectID, &d.Project, &d.TeamID, &d.TeamSlug, &d.Name, &d.Kind, &d.Reference, &d.AuthConfig, &providers, &d.UDFVersion, &d.PersonID, &expires, &created, &updated)
+	d.Providers, d.CreatedAt, d.UpdatedAt, d.ExpiresAt = json.RawMessage(providers), fromMillis(created), fromMillis(updated), fromMillis(expires)
 	return d, err
 }
 
@@ -49,49 +52,7 @@ func scanDeployment(s scanner) (Deployment, error) {
 // makes project and deployment when they do not exist. created says that the
 // deployment is new. With fresh an existing one is emptied first.
 func (t *Team) OpenDeployment(ctx context.Context, project string, kind claim.Kind, reference string, fresh bool) (d Deployment, created bool, err error) {
-	if project == "" || reference == "" {
-		return d, false, fault.New(fault.Invalid, "a deployment needs a project and a reference")
-	}
-	const find = deploymentSelect + " WHERE p.team_id = $1 AND p.slug = $2 AND d.kind = $3 AND d.reference = $4"
-	if !fresh {
-		d, err = scanDeployment(t.db.row(ctx, find, t.ID, project, string(kind), reference))
-		if !isNoRows(err) {
-			return d, false, err
-		}
-	}
-	err = t.db.write(ctx, func(tx *tx) error {
-		now := millis(t.db.now())
-		d, err = scanDeployment(tx.row(find, t.ID, project, string(kind), reference))
-		if err == nil && !fresh {
-			return nil
-		}
-		if err == nil {
-			if _, err := tx.exec("DELETE FROM deployments WHERE id = $1", d.ID); err != nil {
-				return err
-			}
-		} else if !isNoRows(err) {
-			return err
-		}
-		if _, err := tx.exec(`INSERT INTO projects (id, number, team_id, slug, created_at) VALUES ($1, (SELECT coalesce(max(number), 0) + 1 FROM projects), $2, $3, $4)
-			ON CONFLICT (team_id, slug) DO NOTHING`, identity.NewID(identity.PrefixProject), t.ID, project, now); err != nil {
-			return err
-		}
-		for {
-			n, err := tx.exec(`INSERT INTO deployments (id, project_id, name, kind, reference, created_at, updated_at)
-				SELECT $1, id, $2, $3, $4, $5, $5 FROM projects WHERE team_id = $6 AND slug = $7 ON CONFLICT (name) DO NOTHING`,
-				identity.NewID(identity.PrefixDeployment), deploymentName(), string(kind), reference, now, t.ID, project)
-			if err != nil {
-				return err
-			}
-			if n == 1 {
-				break
-			}
-		}
-		created = true
-		d, err = scanDeployment(tx.row(find, t.ID, project, string(kind), reference))
-		return err
-	})
-	return d, created, err
+	return t.Open(ctx, Opening{Project: project, Kind: kind, Reference: reference, Fresh: fresh})
 }
 
 // deploymentName returns a name of the shape that Convex's tools expect:
@@ -179,6 +140,11 @@ func (db *DB) Variables(ctx context.Context, deploymentID string) (map[string]st
 // change keeps everything as it was. change runs outside the transaction and
 // may be called several times.
 func (db *DB) ChangeDeployment(ctx context.Context, name string, change func(d *Deployment, vars map[string]string) (map[string]string, error)) error {
+	return db.changeDeployment(ctx, name, change, func(*tx, string) error { return nil })
+}
+
+// changeDeployment is ChangeDeployment; also writes in the same transaction.
+func (db *DB) changeDeployment(ctx context.Context, name string, change func(d *Deployment, vars map[string]string) (map[string]string, error), also func(tx *tx, deploymentID string) error) error {
 	for {
 		var version int64
 		err := db.row(ctx, "SELECT version FROM deployments WHERE name = $1", name).Scan(&version)
@@ -199,12 +165,15 @@ func (db *DB) ChangeDeployment(ctx context.Context, name string, change func(d *
 		}
 		kept := false
 		err = db.write(ctx, func(tx *tx) error {
-			n, err := tx.exec("UPDATE deployments SET auth_config = $3, providers = $4, updated_at = $5, version = version + 1 WHERE id = $1 AND version = $2",
-				d.ID, version, d.AuthConfig, string(d.Providers), millis(db.now()))
+			n, err := tx.exec("UPDATE deployments SET auth_config = $3, providers = $4, updated_at = $5, udf_version = $6, version = version + 1 WHERE id = $1 AND version = $2",
+				d.ID, version, d.AuthConfig, string(d.Providers), millis(db.now()), d.UDFVersion)
 			if err != nil || n == 0 {
 				return err
 			}
 			kept = true
+			if err := also(tx, d.ID); err != nil {
+				return err
+			}
 			return db.replaceVariables(tx, d.ID, newVars)
 		})
 		if err != nil || kept {
@@ -224,32 +193,4 @@ func (db *DB) replaceVariables(tx *tx, deploymentID string, vars map[string]stri
 		}
 	}
 	return nil
-}
-
-// AdminKey returns the admin key of a deployment, in Convex's form
-// <kind>:<name>|<secret>. It is derived from the server's key, not stored.
-func (db *DB) AdminKey(d Deployment) secret.String {
-	mac := db.box.Authenticator("admin key").Sum([]byte(d.ID))
-	return secret.String(string(d.Kind) + ":" + d.Name + "|" + hex.EncodeToString(mac))
-}
-
-// DeploymentByAdminKey returns the deployment that an admin key opens.
-func (db *DB) DeploymentByAdminKey(ctx context.Context, key string) (Deployment, error) {
-	bad := fault.New(fault.Unauthenticated, "The provided admin key was invalid for this instance").WithCode("BadAdminKey")
-	head, _, ok := strings.Cut(key, "|")
-	if !ok {
-		return Deployment{}, bad
-	}
-	_, name, _ := strings.Cut(head, ":")
-	d, err := db.DeploymentByName(ctx, name)
-	if fault.Is(err, fault.NotFound) {
-		return d, bad
-	}
-	if err != nil {
-		return d, err
-	}
-	if subtle.ConstantTimeCompare([]byte(db.AdminKey(d).Reveal()), []byte(key)) != 1 {
-		return Deployment{}, bad
-	}
-	return d, nil
 }

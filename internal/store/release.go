@@ -71,6 +71,16 @@ func (t *Team) release(ctx context.Context, claimID string, due func(claim.Claim
 // record of the deployment, and in an environment of this server the
 // environment itself or the entries, the default redirect URI included.
 func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entries) error {
+	return t.released(ctx, claimID, removed, t.deleteUnclaimed)
+}
+
+// ReleasedEnvironment is Released for an environment of this server whose
+// deployment stays.
+func (t *Team) ReleasedEnvironment(ctx context.Context, claimID string) error {
+	return t.released(ctx, claimID, claim.Entries{}, func(*tx, claim.Claim) error { return nil })
+}
+
+func (t *Team) released(ctx context.Context, claimID string, removed claim.Entries, deleteDeployment func(*tx, claim.Claim) error) error {
 	var clientID string
 	err := t.db.write(ctx, func(tx *tx) error {
 		c, placementID, err := scanClaim(tx.row("SELECT "+claimColumns+" FROM claims WHERE team_id = $1 AND id = $2", t.ID, claimID))
@@ -103,7 +113,7 @@ func (t *Team) Released(ctx context.Context, claimID string, removed claim.Entri
 				return err
 			}
 		}
-		if err := t.deleteUnclaimed(tx, c); err != nil {
+		if err := deleteDeployment(tx, c); err != nil {
 			return err
 		}
 		if err := forget(tx, placementID, claimID, removed); err != nil {

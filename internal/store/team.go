@@ -21,12 +21,12 @@ type Team struct {
 	identity.Team
 }
 
-const teamColumns = "id, name, slug, admin_email, created_at, updated_at"
+const teamColumns = "t.id, t.name, t.slug, t.admin_email, t.number, t.disconnected, t.created_at, t.updated_at"
 
 func scanTeam(s scanner) (identity.Team, error) {
 	var t identity.Team
 	var created, updated int64
-	err := s.Scan(&t.ID, &t.Name, &t.Slug, &t.AdminEmail, &created, &updated)
+	err := s.Scan(&t.ID, &t.Name, &t.Slug, &t.AdminEmail, &t.Number, &t.Disconnected, &created, &updated)
 	t.CreatedAt, t.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return t, err
 }
@@ -39,7 +39,7 @@ func (db *DB) CreateTeam(ctx context.Context, name, adminEmail string) (*Team, e
 		return nil, fault.New(fault.Invalid, "a team needs a name").WithCode("name_required")
 	}
 	now := db.now()
-	t := identity.Team{ID: identity.NewID(identity.PrefixTeam), Name: name, AdminEmail: adminEmail, CreatedAt: now, UpdatedAt: now}
+	t := identity.Team{Name: name, AdminEmail: adminEmail}
 	err := db.write(ctx, func(tx *tx) error {
 		var n int
 		if err := tx.row("SELECT count(*) FROM teams WHERE admin_email = $1 AND admin_email <> ''", adminEmail).Scan(&n); err != nil {
@@ -48,22 +48,7 @@ func (db *DB) CreateTeam(ctx context.Context, name, adminEmail string) (*Team, e
 		if n > 0 {
 			return fault.New(fault.Conflict, "A WorkOS team already exists with %s. Please select a different email address.", adminEmail).WithCode("user_already_exists")
 		}
-		slug := Slug(name)
-		for i := 2; ; i++ {
-			_, err := tx.exec("INSERT INTO teams ("+teamColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (slug) DO NOTHING",
-				t.ID, t.Name, slug, t.AdminEmail, millis(now), millis(now))
-			if err != nil {
-				return err
-			}
-			if err := tx.row("SELECT count(*) FROM teams WHERE id = $1", t.ID).Scan(&n); err != nil {
-				return err
-			}
-			if n == 1 {
-				t.Slug = slug
-				return nil
-			}
-			slug = fmt.Sprintf("%s-%d", Slug(name), i)
-		}
+		return insertTeam(tx, &t, now, false)
 	})
 	if err != nil {
 		return nil, err
@@ -71,26 +56,41 @@ func (db *DB) CreateTeam(ctx context.Context, name, adminEmail string) (*Team, e
 	return &Team{db: db, Team: t}, nil
 }
 
+// insertTeam gives a team its id, number and slug and writes it. An internal
+// team is the server's own.
+func insertTeam(tx *tx, t *identity.Team, now time.Time, internal bool) error {
+	t.ID, t.CreatedAt, t.UpdatedAt, t.Slug = identity.NewID(identity.PrefixTeam), now, now, Slug(t.Name)
+	if err := tx.row("SELECT coalesce(max(number), 0) + 1 FROM teams").Scan(&t.Number); err != nil {
+		return err
+	}
+	for i := 2; ; i++ {
+		n, err := tx.exec(`INSERT INTO teams (id, name, slug, admin_email, number, internal, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+			ON CONFLICT (slug) DO NOTHING`, t.ID, t.Name, t.Slug, t.AdminEmail, t.Number, internal, millis(now))
+		if err != nil || n == 1 {
+			return err
+		}
+		t.Slug = fmt.Sprintf("%s-%d", Slug(t.Name), i)
+	}
+}
+
 // FirstTeam returns the oldest team, and makes one with the given name when
 // there is none. Of many callers exactly one makes it.
 func (db *DB) FirstTeam(ctx context.Context, name string) (*Team, error) {
-	now := db.now()
 	var t identity.Team
 	err := db.write(ctx, func(tx *tx) (err error) {
-		t, err = scanTeam(tx.row("SELECT " + teamColumns + " FROM teams ORDER BY id LIMIT 1"))
+		t, err = scanTeam(tx.row("SELECT " + teamColumns + " FROM teams t WHERE t.internal = 0 ORDER BY t.id LIMIT 1"))
 		if !isNoRows(err) {
 			return err
 		}
-		t = identity.Team{ID: identity.NewID(identity.PrefixTeam), Name: name, Slug: Slug(name), CreatedAt: now, UpdatedAt: now}
-		_, err = tx.exec("INSERT INTO teams ("+teamColumns+") VALUES ($1, $2, $3, '', $4, $4)", t.ID, t.Name, t.Slug, millis(now))
-		return err
+		t = identity.Team{Name: name}
+		return insertTeam(tx, &t, db.now(), false)
 	})
 	return &Team{db: db, Team: t}, err
 }
 
 // Team returns the team with the given id.
 func (db *DB) Team(ctx context.Context, id string) (*Team, error) {
-	t, err := scanTeam(db.row(ctx, "SELECT "+teamColumns+" FROM teams WHERE id = $1", id))
+	t, err := scanTeam(db.row(ctx, "SELECT "+teamColumns+" FROM teams t WHERE t.id = $1", id))
 	if isNoRows(err) {
 		return nil, fault.New(fault.NotFound, "team %q was not found", id).WithCode("team_not_found")
 	}
@@ -100,10 +100,10 @@ func (db *DB) Team(ctx context.Context, id string) (*Team, error) {
 	return &Team{db: db, Team: t}, nil
 }
 
-// Teams returns all teams, oldest first.
+// Teams returns all teams but the server's own, oldest first.
 func (db *DB) Teams(ctx context.Context) ([]*Team, error) {
 	var all []*Team
-	err := db.list(ctx, "SELECT "+teamColumns+" FROM teams ORDER BY id", func(s scanner) error {
+	err := db.list(ctx, "SELECT "+teamColumns+" FROM teams t WHERE t.internal = 0 ORDER BY t.id", func(s scanner) error {
 		t, err := scanTeam(s)
 		all = append(all, &Team{db: db, Team: t})
 		return err
@@ -168,7 +168,7 @@ func (t *Team) CreateCredential(ctx context.Context, kind CredentialKind, name s
 func (db *DB) TeamByToken(ctx context.Context, token string) (*Team, error) {
 	hash := sha256.Sum256([]byte(token))
 	var id string
-	row := db.row(ctx, `SELECT c.id, t.id, t.name, t.slug, t.admin_email, t.created_at, t.updated_at
+	row := db.row(ctx, `SELECT c.id, `+teamColumns+`
 		FROM team_credentials c JOIN teams t ON t.id = c.team_id
 		WHERE c.hash = $1 AND c.kind <> 'client' AND (c.expires_at = 0 OR c.expires_at > $2)`, hash[:], millis(db.now()))
 	t, err := scanTeam(prefixed{row, &id})
@@ -194,7 +194,7 @@ func (p prefixed) Scan(rest ...any) error {
 // TeamByClient returns the team of Platform client credentials.
 func (db *DB) TeamByClient(ctx context.Context, clientID, clientSecret string) (*Team, error) {
 	hash := sha256.Sum256([]byte(clientSecret))
-	t, err := scanTeam(db.row(ctx, `SELECT t.id, t.name, t.slug, t.admin_email, t.created_at, t.updated_at
+	t, err := scanTeam(db.row(ctx, `SELECT `+teamColumns+`
 		FROM team_credentials c JOIN teams t ON t.id = c.team_id WHERE c.id = $1 AND c.hash = $2 AND c.kind = 'client' AND (c.expires_at = 0 OR c.expires_at > $3)`, clientID, hash[:], millis(db.now())))
 	if isNoRows(err) {
 		return nil, fault.New(fault.Unauthenticated, "invalid client credentials").WithCode("invalid_client")

@@ -32,6 +32,8 @@ type API struct {
 	Local *store.Team
 	// GitHubSecret authenticates branch events; empty refuses them all.
 	GitHubSecret secret.String
+	// MailIsSent says that the members' environment can mail people.
+	MailIsSent bool
 }
 
 type teamHandler func(t *store.Team, w http.ResponseWriter, r *http.Request) error
@@ -82,6 +84,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	team("DELETE /berth/v1/tokens/{id}", a.revokeCredential)
 	a.mountSettings(team)
 	a.mountFlags(team)
+	a.mountMembers(s, mux, team)
 	team("GET /berth/v1/audit", a.audit)
 	s.Handle(mux, "POST /berth/v1/events/github", a.githubEvent)
 	s.Handle(mux, "GET /berth/v1/health", func(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,6 @@
-// Package deploy serves the embedded Convex deployments: their variables, and
-// whether they accept a token. Functions are not run yet. All deployments
-// share the server's origin for now; the admin key in a request selects one.
+// Package deploy serves the embedded Convex deployments: each on origins of its
+// own (Origins, Surface), and on the server's own origin (API) what Berth asks
+// about them, with their variables, where the admin key in a request selects one.
 package deploy
 
 import (
@@ -25,8 +25,10 @@ import (
 type API struct {
 	DB      *store.DB
 	Log     *slog.Logger
-	BaseURL func() string
 	Fetch   *deployment.Fetcher
+	Origins *Origins
+	// Changed is called after a deployment was changed in the store.
+	Changed func(ctx context.Context, name string) error
 }
 
 // VendorHost is the host that unmodified templates name in auth.config. Inside
@@ -63,8 +65,9 @@ func (a *API) Mount(mux *http.ServeMux) {
 	admin("GET /api/v1/list_environment_variables", a.listVariables)
 	admin("POST /api/v1/update_environment_variables", a.updateVariables)
 	admin("POST /api/update_environment_variables", a.updateVariables)
-	admin("GET /api/v1/get_canonical_urls", func(_ store.Deployment, w http.ResponseWriter, r *http.Request) error {
-		return route.JSON(w, http.StatusOK, convex.CanonicalURLs{CloudURL: a.BaseURL(), SiteURL: a.BaseURL()})
+	admin("GET /api/v1/get_canonical_urls", func(d store.Deployment, w http.ResponseWriter, r *http.Request) error {
+		cloud, site := a.Origins.URLs(d)
+		return route.JSON(w, http.StatusOK, convex.CanonicalURLs{CloudURL: cloud, SiteURL: site})
 	})
 	team := func(pattern string, h func(store.Deployment, http.ResponseWriter, *http.Request) error) {
 		s.Handle(mux, pattern, func(w http.ResponseWriter, r *http.Request) error {
@@ -90,14 +93,21 @@ func (a *API) Mount(mux *http.ServeMux) {
 }
 
 // refused is an answer with the exact status, code and text of Convex.
-type refused struct{ *deployment.Refusal }
+type refused struct {
+	status        int
+	code, message string
+}
 
-func (r *refused) Error() string { return r.Message }
+func (r *refused) Error() string { return r.message }
+
+func refusedWith(status int, code, message string) error {
+	return fault.Wrap(&refused{status, code, message}, fault.Denied, "%s", message).WithCode(code)
+}
 
 func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	status, code, message := route.Status(f.Kind), f.Code, f.Message
 	if ref, ok := errors.AsType[*refused](f.Err); ok {
-		status, code, message = ref.Status, ref.Code, ref.Message
+		status, code, message = ref.status, ref.code, ref.message
 	}
 	if code == "" {
 		code = string(f.Kind)
@@ -105,24 +115,29 @@ func answer(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	_ = route.JSON(w, status, berth.ErrorBody{Code: code, Message: message, Fix: f.Fix}) // the client is gone
 }
 
-func refuse(r *deployment.Refusal) error {
-	return fault.Wrap(&refused{r}, fault.Denied, "%s", r.Message).WithCode(r.Code)
+func refuse(r *deployment.Refusal, redacted bool) error {
+	return refusedWith(r.Status, r.Code, r.Text(redacted))
 }
 
 // admin returns the deployment whose admin key a request carries.
 func (a *API) admin(r *http.Request) (store.Deployment, error) {
 	c, refusal := deployment.ParseAuthorization(r)
 	if refusal != nil {
-		return store.Deployment{}, refuse(refusal)
+		return store.Deployment{}, refuse(refusal, false)
 	}
 	if c.Caller != deployment.Admin {
-		return store.Deployment{}, refuse(deployment.BadAdminKey())
+		return store.Deployment{}, refuse(deployment.BadAdminKey(), false)
 	}
 	name, rest, _ := strings.Cut(c.AdminKey.Reveal(), "|")
 	rest, _, _ = strings.Cut(rest, ":") // an impersonated identity changes nothing here
 	d, err := a.DB.DeploymentByAdminKey(r.Context(), name+"|"+rest)
 	if fault.Is(err, fault.Unauthenticated) {
-		return d, refuse(deployment.BadAdminKey())
+		return d, refuse(deployment.BadAdminKey(), false)
+	}
+	if err == nil {
+		if refusal := permitted(withPattern(r), d); refusal != nil {
+			return d, refuse(refusal, false)
+		}
 	}
 	return d, err
 }
@@ -155,7 +170,8 @@ func (a *API) updateVariables(d store.Deployment, w http.ResponseWriter, r *http
 func (a *API) change(ctx context.Context, name string, fn func(deployment.State) (deployment.State, error)) (deployment.State, error) {
 	var next deployment.State
 	err := a.DB.ChangeDeployment(ctx, name, func(d *store.Deployment, vars map[string]string) (map[string]string, error) {
-		now := deployment.State{Variables: vars, AuthConfig: d.AuthConfig, CloudURL: a.BaseURL(), SiteURL: a.BaseURL()}
+		now := deployment.State{Variables: vars, AuthConfig: d.AuthConfig}
+		now.CloudURL, now.SiteURL = a.Origins.URLs(*d)
 		if err := json.Unmarshal(d.Providers, &now.Providers); err != nil {
 			return nil, err
 		}
@@ -170,7 +186,10 @@ func (a *API) change(ctx context.Context, name string, fn func(deployment.State)
 		d.Providers, err = json.Marshal(next.Providers)
 		return next.Variables, err
 	})
-	return next, err
+	if err != nil {
+		return next, err
+	}
+	return next, a.Changed(ctx, name)
 }
 
 func (a *API) putAuthConfig(d store.Deployment, w http.ResponseWriter, r *http.Request) error {

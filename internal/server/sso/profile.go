@@ -35,13 +35,6 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.Hosted.Refuse(w, r, e, flow, in.ClientID, err)
 	}
-	if err := a.Limits.HostedSSO.Take(route.ClientIP(r)); err != nil {
-		frame, frameErr := a.Hosted.Frame(r, e, flow.RedirectURI)
-		if frameErr != nil {
-			return frameErr
-		}
-		return a.Hosted.TooManyIn(w, r, frame, err)
-	}
 	return a.leave(w, r, e, flow)
 }
 

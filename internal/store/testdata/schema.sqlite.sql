@@ -7,6 +7,19 @@ SELECT id, membership_id, resource_id, role_id, '', created_at FROM role_assignm
 UNION ALL
 SELECT 'role_assignment_' || substr(a.id, 5) || substr(gm.membership_id, 4), gm.membership_id, a.resource_id, a.role_id, a.id, a.created_at
 FROM group_members gm JOIN group_role_assignments a ON a.group_id = gm.group_id;
+CREATE TABLE access_keys (
+    id            TEXT PRIMARY KEY,
+    hash          BLOB NOT NULL UNIQUE,
+    kind          TEXT NOT NULL CHECK (kind IN ('personal', 'deployment', 'preview', 'project')),
+    name          TEXT NOT NULL,
+    person_id     TEXT REFERENCES people (id) ON DELETE CASCADE,
+    project_id    TEXT REFERENCES projects (id) ON DELETE CASCADE,
+    deployment_id TEXT REFERENCES deployments (id) ON DELETE CASCADE,
+    actions       TEXT NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    last_used_at  INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL
+);
 CREATE TABLE answers (
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
     key            TEXT NOT NULL,
@@ -91,11 +104,11 @@ CREATE TABLE applications (
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 );
-CREATE TABLE audit_events (
+CREATE TABLE "audit_events" (
     id             TEXT PRIMARY KEY,
     team_id        TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     environment_id TEXT NOT NULL,
-    actor_kind     TEXT NOT NULL CHECK (actor_kind IN ('team_token', 'api_key', 'server')),
+    actor_kind     TEXT NOT NULL CHECK (actor_kind IN ('team_token', 'api_key', 'server', 'person', 'deploy_key')),
     actor_id       TEXT NOT NULL,
     action         TEXT NOT NULL,
     target         TEXT NOT NULL,
@@ -198,6 +211,40 @@ CREATE TABLE cors_origins (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, origin)
 );
+CREATE TABLE deployment_data (
+    deployment_id TEXT PRIMARY KEY REFERENCES deployments (id) ON DELETE CASCADE,
+    timestamp     INTEGER NOT NULL,
+    schema        TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE deployment_documents (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    id            TEXT NOT NULL,
+    table_name    TEXT NOT NULL,
+    value         BLOB NOT NULL,
+    PRIMARY KEY (deployment_id, id)
+) WITHOUT ROWID;
+CREATE TABLE deployment_files (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    id            TEXT NOT NULL,
+    bytes         BLOB NOT NULL,
+    PRIMARY KEY (deployment_id, id)
+);
+CREATE TABLE deployment_modules (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    path          TEXT NOT NULL,
+    environment   TEXT NOT NULL,
+    source        TEXT NOT NULL,
+    source_map    TEXT NOT NULL,
+    hash          TEXT NOT NULL,
+    PRIMARY KEY (deployment_id, path)
+) WITHOUT ROWID;
+CREATE TABLE deployment_tables (
+    deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,
+    number        INTEGER NOT NULL,
+    PRIMARY KEY (deployment_id, name),
+    UNIQUE (deployment_id, number)
+) WITHOUT ROWID;
 CREATE TABLE deployment_variables (
     deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
     name          TEXT NOT NULL,
@@ -214,7 +261,7 @@ CREATE TABLE deployments (
     providers   TEXT NOT NULL DEFAULT '[]',
     version     INTEGER NOT NULL DEFAULT 0, -- counts changes, for optimistic writes
     created_at  INTEGER NOT NULL,
-    updated_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL, port INTEGER NOT NULL DEFAULT 0, site_port INTEGER NOT NULL DEFAULT 0, udf_version TEXT NOT NULL DEFAULT '', person_id TEXT REFERENCES people (id) ON DELETE SET NULL, expires_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project_id, kind, reference)
 );
 CREATE TABLE device_authorizations (
@@ -339,6 +386,11 @@ CREATE TABLE mail_codes (
     used_at        INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL
 );
+CREATE TABLE members_environment (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    client_id      TEXT NOT NULL
+);
 CREATE TABLE membership_roles (
     membership_id TEXT NOT NULL REFERENCES organization_memberships (id) ON DELETE CASCADE,
     role_id       TEXT NOT NULL REFERENCES roles (id), id TEXT NOT NULL DEFAULT '', created_at INTEGER NOT NULL DEFAULT 0,
@@ -435,6 +487,13 @@ CREATE TABLE password_failures (
     since          INTEGER NOT NULL,
     paused_until   INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE people (
+    id         TEXT PRIMARY KEY,
+    number     INTEGER NOT NULL UNIQUE,
+    email      TEXT NOT NULL,
+    email_key  TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+);
 CREATE TABLE permissions (
     id             TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -489,12 +548,32 @@ CREATE TABLE profiles (
     updated_at     INTEGER NOT NULL,
     UNIQUE (connection_id, idp_id)
 );
+CREATE TABLE project_admins (
+    project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    person_id  TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    PRIMARY KEY (project_id, person_id)
+) WITHOUT ROWID;
+CREATE TABLE project_environments (
+    environment_id TEXT PRIMARY KEY REFERENCES environments (id) ON DELETE CASCADE,
+    project_id     TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    name           TEXT NOT NULL,
+    api_key        BLOB NOT NULL,
+    created_at     INTEGER NOT NULL,
+    UNIQUE (project_id, name)
+);
+CREATE TABLE project_variables (
+    project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    kind       TEXT NOT NULL CHECK (kind IN ('dev', 'preview', 'prod')),
+    name       TEXT NOT NULL,
+    value      BLOB NOT NULL,
+    PRIMARY KEY (project_id, kind, name)
+) WITHOUT ROWID;
 CREATE TABLE projects (
     id         TEXT PRIMARY KEY,
     number     INTEGER NOT NULL UNIQUE,
     team_id    TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     slug       TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, name TEXT NOT NULL DEFAULT '',
     UNIQUE (team_id, slug)
 );
 CREATE TABLE redirect_uris (
@@ -578,6 +657,13 @@ CREATE TABLE team_invitations (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (team_id, email_key)
 ) WITHOUT ROWID;
+CREATE TABLE team_members (
+    team_id    TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    person_id  TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL CHECK (role IN ('admin', 'developer')),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (team_id, person_id)
+) WITHOUT ROWID;
 CREATE TABLE teams (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL,
@@ -585,7 +671,7 @@ CREATE TABLE teams (
     admin_email TEXT NOT NULL,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL
-);
+, number INTEGER NOT NULL DEFAULT 0, internal INTEGER NOT NULL DEFAULT 0, disconnected INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE test_users (
     user_id        TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -637,6 +723,9 @@ CREATE TABLE webhook_endpoints (
     updated_at     INTEGER NOT NULL,
     UNIQUE (environment_id, url)
 );
+CREATE UNIQUE INDEX access_keys_deployment ON access_keys (deployment_id, name) WHERE kind = 'deployment';
+CREATE INDEX access_keys_person ON access_keys (person_id);
+CREATE UNIQUE INDEX access_keys_project ON access_keys (project_id, kind, name) WHERE kind IN ('preview', 'project');
 CREATE INDEX answers_created ON answers (created_at);
 CREATE INDEX api_keys_environment ON api_keys (environment_id);
 CREATE INDEX application_authorizations_organization ON application_authorizations (environment_id, organization_id, id);
@@ -672,6 +761,8 @@ CREATE INDEX connections_organization ON connections (organization_id, id);
 CREATE UNIQUE INDEX connections_social ON connections (environment_id, type) WHERE organization_id IS NULL;
 CREATE INDEX cors_origins_origin ON cors_origins (origin);
 CREATE INDEX cors_origins_wildcard ON cors_origins (origin) WHERE instr(origin, '*') > 0;
+CREATE INDEX deployments_expiry ON deployments (expires_at) WHERE expires_at > 0;
+CREATE INDEX deployments_person ON deployments (person_id);
 CREATE INDEX device_authorizations_application ON device_authorizations (application_id);
 CREATE INDEX device_authorizations_environment ON device_authorizations (environment_id);
 CREATE INDEX device_authorizations_expiry ON device_authorizations (expires_at);
@@ -715,6 +806,7 @@ CREATE INDEX placements_client ON placements (client_id);
 CREATE INDEX profile_codes_expiry ON profile_codes (expires_at);
 CREATE INDEX profiles_environment ON profiles (environment_id, id);
 CREATE INDEX profiles_user ON profiles (user_id, id);
+CREATE INDEX project_admins_person ON project_admins (person_id);
 CREATE INDEX role_assignments_environment ON role_assignments (environment_id);
 CREATE INDEX role_assignments_resource ON role_assignments (resource_id);
 CREATE INDEX role_assignments_role ON role_assignments (role_id);
@@ -728,6 +820,8 @@ CREATE UNIQUE INDEX signing_keys_next ON signing_keys (environment_id) WHERE env
 CREATE INDEX signing_keys_ready ON signing_keys (kid) WHERE environment_id IS NULL;
 CREATE INDEX signing_keys_retired ON signing_keys (remove_at) WHERE remove_at > 0;
 CREATE INDEX team_credentials_team ON team_credentials (team_id);
+CREATE INDEX team_members_person ON team_members (person_id);
+CREATE UNIQUE INDEX teams_number ON teams (number) WHERE number > 0;
 CREATE INDEX test_users_environment ON test_users (environment_id, user_id);
 CREATE INDEX users_environment ON users (environment_id, id);
 CREATE UNIQUE INDEX users_external_id ON users (environment_id, external_id) WHERE external_id <> '';
