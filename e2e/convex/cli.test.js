@@ -1,6 +1,8 @@
 // The vendor's command line, unmodified, as developers and builds use it:
 // against `berth serve`, with nothing but variables between the two.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { startBerth } from "../harness/berth.js";
 import { Visitor } from "../harness/pages.js";
@@ -9,7 +11,7 @@ import { checkout } from "./harness/checkout.js";
 const project = "numbers";
 const flags = ["--project", project];
 
-let berth, dev, team, prod;
+let berth, dev, team, prod, person;
 const builds = [];
 
 before(async () => {
@@ -306,6 +308,10 @@ test("`login` by the device flow makes a person's own dev deployment reachable, 
     assert.match(refused.text, /You do not have permission to use (production of this project|the dev deployment [a-z0-9-]+ of somebody else)/);
   }
 
+  // convex keeps the login by the port of the control plane.
+  const { accessToken } = JSON.parse(await readFile(path.join(ada.home.folder, `.convex-test-${berth.port}/config.json`), "utf8"));
+  person = { checkout: ada, token: accessToken };
+
   const { text } = await ada.convex(["logout"]);
   assert.match(text, /logged out/i);
   await ada.convex(["env", "list"], { code: 1 });
@@ -323,6 +329,13 @@ test("`integration workos`: a disconnected team provisions nothing until it has 
   builds.push(fresh);
   const refused = await fresh.exec(["dev", "--once"], { flags, code: 1 });
   assert.match(refused.text, /WorkOS/);
-  const again = await workos(["provision-team"], { tty: [[/Create a WorkOS team and enable/, "y\n"], [/Create a new WorkOS team with/, "\n"]] });
+
+  // It takes an admin with an address: a team token has none.
+  await berth.call("POST", "/berth/v1/members", { email: "ada@example.com", role: "admin", projects: [] });
+  const again = await person.checkout.convex(["integration", "workos", "provision-team"], {
+    env: { CONVEX_OVERRIDE_ACCESS_TOKEN: person.token },
+    tty: [[/Create a WorkOS team and enable/, "y\n"], [/ada@example\.com/, "\n"]],
+  });
   assert.match(again.text, /Successfully created WorkOS team "local"/);
+  assert.match((await workos(["status"])).text, /WorkOS team: local/);
 });
