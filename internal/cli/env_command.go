@@ -20,7 +20,6 @@ type variablesOptions struct {
 	backend backendFlags
 	show    bool
 	file    string
-	stdin   bool
 }
 
 func newEnvCommand(env *Env) *cobra.Command {

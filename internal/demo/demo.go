@@ -111,7 +111,7 @@ type shop struct {
 }
 
 // home is where a sign-out is to end.
-func (s *shop) home() string { return s.origins[0] }
+func (p *shop) home() string { return p.origins[0] }
 
 const (
 	appTitle       = "Shop"

@@ -195,7 +195,7 @@ func (v *tenant) state(t testing.TB, s *server.Server) string {
 	must(nil, err)
 	o, err := v.team.Orphans(ctx)
 	out, err := json.MarshalIndent([]any{must(o, err), users, sessions, factors, asked, envs, must(v.env.RedirectURIs(ctx)), must(v.env.CORSOrigins(ctx)), must(v.team.Claims(ctx, "")),
-		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.bridge.state(t, v.env), v.belongings.state(t, v), v.rights.state(t, v.env, v.circle), v.letters.state(t, v.env), v.connected.state(t, v)}, "", " ")
+		must(v.team.Claim(ctx, v.claim.Claim.Deployment)), must(v.team.Deployments(ctx)), must(s.Store().Variables(ctx, v.deployment.ID)), v.circle.state(t, v.env), v.bridge.state(t, v.env), v.belongings.state(t, v), v.rights.state(t, v.env, v.circle), v.letters.state(t, v.env), v.connected.state(t, v), v.crew.state(t, s, v)}, "", " ")
 	must(nil, err)
 	return string(out)
 }

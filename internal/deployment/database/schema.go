@@ -141,18 +141,18 @@ func (s *Schema) check(table string, doc value.Object, tableOf func(string) stri
 // anything. The error names the first that does not.
 func (db *Database) CheckSchema(s *Schema) error { return db.latest().checkAll(s) }
 
-func (st *state) checkAll(s *Schema) error {
-	if s == nil || !s.Validate {
+func (s *state) checkAll(schema *Schema) error {
+	if schema == nil || !schema.Validate {
 		return nil
 	}
-	tableOf := (&Tx{base: st}).TableOf
-	for _, name := range slices.Sorted(maps.Keys(st.tables)) {
-		def, known := s.Tables[name]
+	tableOf := (&Tx{base: s}).TableOf
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		def, known := schema.Tables[name]
 		if !known || def.Type.IsAny() {
 			continue
 		}
 		var err error
-		st.tables[name].indexes[byID].tree.Scan(func(_ string, d *Document) bool {
+		s.tables[name].indexes[byID].tree.Scan(func(_ string, d *Document) bool {
 			if err = def.Type.CheckFields(d.Fields(), tableOf); err != nil {
 				err = fault.New(fault.Invalid, "Schema validation failed.\nDocument with ID \"%s\" in table \"%s\" does not match the schema: %s", d.ID, name, fault.From(err).Message).WithCode("SchemaValidationFailed")
 			}
