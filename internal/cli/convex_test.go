@@ -45,8 +45,9 @@ func cmdConvexStart(ts *testscript.TestScript, neg bool, args []string) {
 	for name := range fakeDeployments {
 		f.variables[name] = map[string]string{}
 	}
-	srv := httptest.NewServer(f.handler())
-	f.url = srv.URL
+	srv := httptest.NewUnstartedServer(f.handler())
+	f.url = "http://" + srv.Listener.Addr().String()
+	srv.Start()
 	ts.Defer(srv.Close)
 	ts.Setenv("CONVEX_PROVISION_HOST", srv.URL)
 }
