@@ -25,7 +25,7 @@ const (
 	manyMutationRounds = 500
 	mutators           = 6
 	// Rounds that share a deployment: its list must stay within the limits of one query.
-	roundsPerDeployment = 20
+	roundsPerDeployment = 8
 )
 
 // pairs is a pushed module: put writes the two halves of a pair in one mutation,
