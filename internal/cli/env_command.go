@@ -168,25 +168,39 @@ func runEnvSet(ctx context.Context, o *variablesOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	changes := map[string]*string{}
-	for name, value := range values {
-		changes[name] = &value
+	return o.change(ctx, additions(values))
+}
+
+func runEnvUnset(ctx context.Context, o *variablesOptions, names []string) error {
+	changes, err := removals("berth env unset", names)
+	if err != nil {
+		return err
 	}
 	return o.change(ctx, changes)
 }
 
-func runEnvUnset(ctx context.Context, o *variablesOptions, names []string) error {
+// additions are the changes that give variables their values.
+func additions(values map[string]string) map[string]*string {
+	changes := map[string]*string{}
+	for name, value := range values {
+		changes[name] = &value
+	}
+	return changes
+}
+
+// removals are the changes that take the named variables away.
+func removals(command string, names []string) (map[string]*string, error) {
 	if len(names) == 0 {
-		return fault.New(fault.Invalid, "berth env unset takes the names of variables").WithFix("for example: berth env unset LOG_LEVEL").WithCode("argument_missing")
+		return nil, fault.New(fault.Invalid, "%s takes the names of variables", command).WithFix("for example: %s LOG_LEVEL", command).WithCode("argument_missing")
 	}
 	changes := map[string]*string{}
 	for _, name := range names {
 		if err := convex.CheckVariable(name, ""); err != nil {
-			return err
+			return nil, err
 		}
 		changes[name] = nil
 	}
-	return o.change(ctx, changes)
+	return changes, nil
 }
 
 // change sends what differs from what is there. A key that may write and not

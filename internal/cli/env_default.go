@@ -131,23 +131,13 @@ func runDefaultSet(ctx context.Context, o *defaultOptions, args []string) error 
 	if err != nil {
 		return err
 	}
-	changes := map[string]*string{}
-	for name, value := range values {
-		changes[name] = &value
-	}
-	return o.update(ctx, changes)
+	return o.update(ctx, additions(values))
 }
 
 func runDefaultUnset(ctx context.Context, o *defaultOptions, names []string) error {
-	if len(names) == 0 {
-		return fault.New(fault.Invalid, "berth env default unset takes the names of variables").WithFix("for example: berth env default unset LOG_LEVEL").WithCode("argument_missing")
-	}
-	changes := map[string]*string{}
-	for _, name := range names {
-		if err := convex.CheckVariable(name, ""); err != nil {
-			return err
-		}
-		changes[name] = nil
+	changes, err := removals("berth env default unset", names)
+	if err != nil {
+		return err
 	}
 	return o.update(ctx, changes)
 }
